@@ -1,0 +1,118 @@
+// Drives connections from one libuv loop, with callbacks or awaitables.
+//
+// The data plane stays in the plugin: the reactor tries an operation, arms, and polls the plugin's handle. Everything
+// here belongs to the loop's thread except post(), stop() and the destructors' documentation below.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "ferry/connection.hpp"
+#include "ferry/runtime.hpp"
+
+struct uv_loop_s;
+
+namespace ferry {
+
+class Reactor;
+
+/// Finite limits of one connection in a reactor; all in bytes unless said.
+struct ReactorLimits {
+  std::size_t write_high_watermark = 1u << 20;  ///< above it: write() returns false, reading of a paired side should pause
+  std::size_t write_low_watermark = 256u << 10; ///< on_writable fires when the queue falls to it
+  std::size_t read_budget = 256u << 10;         ///< read from one connection per loop turn, for fairness
+  std::uint32_t accept_budget = 16;             ///< connections accepted per listener and turn
+};
+
+/// A connection owned by a reactor. Loop thread only. Kept alive by the reactor until it is closed; user code holds
+/// std::weak_ptr or std::shared_ptr as it likes.
+class ReactorConnection : public std::enable_shared_from_this<ReactorConnection> {
+ public:
+  struct Handlers {
+    /// Bytes that arrived (framing bytes). The view is valid during the call.
+    std::function<void(ReactorConnection&, ConstBytes)> on_bytes;
+    /// One message (framing messages), valid during the call. Set exactly one of on_bytes and on_message.
+    std::function<void(ReactorConnection&, ConstBytes)> on_message;
+    /// The peer ended its direction; by default (empty) the connection closes gracefully.
+    std::function<void(ReactorConnection&)> on_end;
+    /// The write queue fell to the low watermark after write() had returned false.
+    std::function<void(ReactorConnection&)> on_writable;
+    /// Last call: ok after a graceful close, else why. Nothing is called for this connection afterwards.
+    std::function<void(ReactorConnection&, Status)> on_closed;
+  };
+  virtual ~ReactorConnection();
+
+  /// Queues bytes, copied; they leave at the end of this loop turn in one write. False: above the high watermark (the
+  /// bytes are queued all the same) - pause until on_writable.
+  virtual bool write(ConstBytes bytes) = 0;
+  /// Queues one framed message (or record). Same contract.
+  virtual bool send(ConstBytes message) = 0;
+  /// Stops and resumes reading: back-pressure towards the peer.
+  virtual void pause_reading() = 0;
+  virtual void resume_reading() = 0;
+  /// Ends our direction once the queue has left.
+  virtual void shutdown_write() = 0;
+  /// Graceful: the queue leaves, the end reaches the peer, bounded by `linger`; then on_closed.
+  virtual void close() = 0;
+  /// At once; on_closed(status).
+  virtual void abort(Status reason) = 0;
+  virtual std::size_t queued_bytes() const noexcept = 0;
+  virtual Connection& connection() noexcept = 0;
+  virtual Reactor& reactor() noexcept = 0;
+};
+
+/// A listener owned by a reactor.
+class ReactorListener {
+ public:
+  virtual ~ReactorListener();
+  virtual std::string descriptor() const = 0;
+  /// Stops accepting and frees the address; accepted connections live on.
+  virtual void close() = 0;
+};
+
+/// A timer or pending connect that can be cancelled; destroying it cancels.
+class ReactorHandle {
+ public:
+  virtual ~ReactorHandle();
+  virtual void cancel() noexcept = 0;
+};
+
+class Reactor {
+ public:
+  /// With a loop of its own.
+  Reactor();
+  /// On the application's loop, which must outlive the reactor; the application runs it.
+  explicit Reactor(uv_loop_s* loop);
+  /// Aborts what is left and closes every libuv handle; on an application's loop the loop must run once more after.
+  ~Reactor();
+  Reactor(const Reactor&) = delete;
+  Reactor& operator=(const Reactor&) = delete;
+
+  /// Runs until stop(), or until nothing is left to wait for.
+  void run();
+  /// Any thread.
+  void stop() noexcept;
+  /// Runs `task` on the loop's thread, soon. Any thread.
+  void post(std::function<void()> task);
+
+  std::shared_ptr<ReactorListener> listen(Listener listener, std::function<void(Connection)> on_accept,
+                                          std::function<void(const ferry_error&)> on_error = {});
+  std::shared_ptr<ReactorConnection> add(Connection connection, ReactorConnection::Handlers handlers,
+                                         ReactorLimits limits = {});
+  /// Connects without blocking the loop; the result arrives in `done` exactly once, unless cancelled.
+  std::unique_ptr<ReactorHandle> connect(Runtime& runtime, std::string link_or_descriptor, Deadline deadline,
+                                         std::function<void(Connection, const Error*)> done);
+  std::unique_ptr<ReactorHandle> call_at(Deadline when, std::function<void()> task);
+
+  uv_loop_s* loop() noexcept;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace ferry

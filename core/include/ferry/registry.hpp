@@ -1,0 +1,85 @@
+// Finds, checks and loads transport plugins, on demand, for the life of the process.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ferry/abi.h"
+#include "ferry/error.hpp"
+#include "ferry/options.hpp"
+
+namespace ferry {
+
+/// What the operator allows. Empty members mean no restriction.
+struct RegistryPolicy {
+  std::vector<std::filesystem::path> plugin_dirs;  ///< searched first, in order; relative to the working directory
+  std::vector<std::string> allow;                  ///< plugin names that may load; empty: all
+  std::map<std::string, std::string> sha256;       ///< plugin name → 64 hex digits of the file
+  bool use_environment = true;                     ///< FERRY_PLUGIN_PATH, ignored anyway in privileged processes
+  bool use_default_dirs = true;                    ///< the install's and the build tree's directories
+};
+
+/// A loaded plugin. Stays loaded until the process ends.
+class Plugin {
+ public:
+  const ferry_plugin& abi() const noexcept { return *abi_; }
+  std::string_view name() const noexcept { return abi_->name; }
+  const std::filesystem::path& path() const noexcept { return path_; }
+  OptionTable options() const noexcept { return {abi_->options, abi_->option_count, abi_->option_stride}; }
+  bool has(std::uint64_t capability) const noexcept { return (abi_->capabilities & capability) == capability; }
+  /// Throws Error(invalid) naming the part of the address at fault.
+  void check_address(const std::string& address) const;
+
+ private:
+  friend class Registry;
+  Plugin() = default;
+  const ferry_plugin* abi_ = nullptr;
+  std::filesystem::path path_;
+  std::shared_ptr<void> library_;
+};
+
+/// Why one file was not loaded, in the loader's own words where it has any.
+struct PluginFailure {
+  std::filesystem::path path;
+  std::string reason;
+};
+
+/// Any thread may call; loading is serialised. A bad plugin never hurts a good one.
+class Registry {
+ public:
+  explicit Registry(RegistryPolicy policy = {});
+  Registry(const Registry&) = delete;
+  Registry& operator=(const Registry&) = delete;
+  ~Registry();
+
+  /// The plugin that serves a scheme: `<scheme>.so` of the first directory that has it, else the first plugin that
+  /// claims the scheme. Throws Error(not_found) listing where it looked, near misses, and the failures met.
+  const Plugin& for_scheme(std::string_view scheme);
+  /// Loads one file, wherever it is, under the same checks. Throws Error with the reason.
+  const Plugin& load(const std::filesystem::path& file);
+  /// Loads everything the search path has; what could not be loaded is in failures().
+  std::vector<const Plugin*> load_all();
+
+  std::vector<const Plugin*> loaded() const;
+  std::vector<PluginFailure> failures() const;
+  const std::vector<std::filesystem::path>& search_path() const noexcept { return search_path_; }
+
+ private:
+  struct Files;
+  const Plugin* try_load(const std::filesystem::path& file, std::string& reason);
+  RegistryPolicy policy_;
+  std::vector<std::filesystem::path> search_path_;
+  mutable std::mutex mutex_;
+  std::vector<std::unique_ptr<Plugin>> plugins_;
+  std::vector<PluginFailure> failures_;
+};
+
+/// The host services table handed to plugins: logs to the core's logger "ferry.<plugin>". Lives for the process.
+const ferry_host& host_for(std::string_view plugin_name);
+
+}  // namespace ferry

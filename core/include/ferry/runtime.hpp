@@ -1,0 +1,72 @@
+// The front door: configuration, plugins and links together.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ferry/channel.hpp"
+#include "ferry/config.hpp"
+#include "ferry/connection.hpp"
+#include "ferry/endpoint.hpp"
+#include "ferry/registry.hpp"
+
+namespace ferry {
+
+/// How one endpoint of a list fared; filled by connect in order of the attempts.
+struct Attempt {
+  std::string descriptor;
+  Status status = Status::ok;
+  std::string message;  ///< empty for the one that was taken
+};
+
+/// An endpoint with its plugin, its transport and every option resolved: what connect and listen need.
+struct ResolvedEndpoint {
+  Endpoint endpoint;
+  const Plugin* plugin = nullptr;
+  ferry_transport* transport = nullptr;  ///< owned by the Runtime
+  OptionValues options;                  ///< of the plugin's table
+  OptionValues core;                     ///< of core_options()
+  Connection::Settings settings;         ///< made from `core`
+};
+
+/// Any thread may call. Connections and listeners must be gone before the Runtime is.
+class Runtime {
+ public:
+  /// From a file; throws ConfigError or Error.
+  static Runtime load(const std::filesystem::path& file);
+  explicit Runtime(Config config = {});
+  Runtime(Runtime&&) noexcept;
+  Runtime& operator=(Runtime&&) noexcept;
+  ~Runtime();
+
+  /// Connects to a link by name, or to a descriptor (list) if the text is one, with message framing (and the link's
+  /// authkey). Endpoints are tried in order, or raced when the link says so. Throws Error that lists every attempt.
+  Channel connect(std::string_view link_or_descriptor);
+  /// The same without framing. `cancel` may be null; see ferry_cancel.
+  Connection connect_stream(std::string_view link_or_descriptor, Deadline deadline = Deadline::never(),
+                            std::vector<Attempt>* attempts = nullptr, const ferry_cancel* cancel = nullptr);
+  Listener listen(std::string_view descriptor);
+  Listener listen(const ConfiguredEndpoint& endpoint);
+
+  /// Loads the plugin and resolves every option, opening nothing. Throws Error.
+  ResolvedEndpoint resolve(const ConfiguredEndpoint& endpoint);
+  ResolvedEndpoint resolve(std::string_view descriptor);
+  /// One attempt. Status other than ok leaves `out` alone and fills `error`.
+  [[nodiscard]] Status try_connect(const ResolvedEndpoint& endpoint, Deadline deadline, const ferry_cancel* cancel,
+                                   Connection& out, ferry_error& error);
+  Listener listen(const ResolvedEndpoint& endpoint);
+  /// The endpoints of a link's name or of a descriptor list.
+  std::vector<ConfiguredEndpoint> endpoints_of(std::string_view link_or_descriptor) const;
+
+  Registry& registry() noexcept;
+  const Config& config() const noexcept;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace ferry
