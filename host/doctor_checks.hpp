@@ -1,0 +1,20 @@
+// What `ferry doctor` examines.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace ferry::host {
+
+/// One thing examined. `advice` is empty when nothing need be done.
+struct Finding {
+  std::string subject;
+  std::string found;
+  std::string advice;
+  bool fine() const noexcept { return advice.empty(); }
+};
+
+/// Limits of the process and of the kernel. Reads only.
+std::vector<Finding> examine_system();
+
+}  // namespace ferry::host

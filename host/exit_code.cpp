@@ -1,0 +1,22 @@
+#include "exit_code.hpp"
+
+#include "ferry/config.hpp"
+#include "ferry/endpoint.hpp"
+#include "ferry/error.hpp"
+
+namespace ferry::host {
+
+ExitCode exit_code_of(const std::exception& error) noexcept {
+  if (const auto* failure = dynamic_cast<const Failure*>(&error)) return failure->code();
+  if (dynamic_cast<const ConfigError*>(&error) != nullptr) return ExitCode::config;
+  if (dynamic_cast<const DescriptorError*>(&error) != nullptr) return ExitCode::usage;
+  const auto* ferry_error = dynamic_cast<const Error*>(&error);
+  if (ferry_error == nullptr) return ExitCode::operation;
+  if (ferry_error->status() == Status::timed_out) return ExitCode::timeout;
+  const std::string& operation = ferry_error->operation();
+  if (operation == "connect" || operation == "listen") return ExitCode::connect;
+  if (operation == "load plugin" || operation == "find plugin") return ExitCode::plugin;
+  return ExitCode::operation;
+}
+
+}  // namespace ferry::host

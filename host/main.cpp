@@ -1,0 +1,48 @@
+// The `ferry` command: parse the whole command line, then run one verb.
+#include <iostream>
+#include <sstream>
+
+#include "context.hpp"
+#include "exit_code.hpp"
+#include "logging.hpp"
+#include "usage.hpp"
+
+namespace ferry::host {
+namespace {
+
+std::string footer() {
+  std::ostringstream text;
+  text << "Exit codes:\n";
+  for (const auto& row : exit_codes) text << "  " << static_cast<int>(row.code) << "  " << row.meaning << "\n";
+  return text.str();
+}
+
+ExitCode run(int argc, char** argv) {
+  Context context;
+  CLI::App app("Carries bytes and messages between programs over whichever transport fits.", "ferry");
+  app.require_subcommand(1);
+  app.set_version_flag("--version", FERRY_VERSION, "Print the version and exit");
+  app.get_formatter()->label("SUBCOMMAND", "VERB");
+  app.footer(footer());
+  add_common_options(app, context);
+  add_verbs(app, context);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return static_cast<ExitCode>(app.exit(error));  // --help, --version
+    std::cerr << "ferry: " << explain_usage_error(app, error) << std::endl;
+    return ExitCode::usage;
+  }
+  set_up_logging(context.log_level.empty() ? "info" : context.log_level, context.log_format);
+  try {
+    return context.action();
+  } catch (const std::exception& error) {
+    report_failure(error.what());
+    return exit_code_of(error);
+  }
+}
+
+}  // namespace
+}  // namespace ferry::host
+
+int main(int argc, char** argv) { return static_cast<int>(ferry::host::run(argc, argv)); }

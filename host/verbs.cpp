@@ -1,0 +1,13 @@
+// The verbs of `ferry`: a new one is a function add_<verb> in its own file and its name in this list.
+#include "context.hpp"
+
+namespace ferry::host {
+
+using AddVerb = void(CLI::App&, Context&);
+AddVerb add_doctor;
+
+void add_verbs(CLI::App& app, Context& context) {
+  for (AddVerb* add : {add_doctor}) add(app, context);
+}
+
+}  // namespace ferry::host
