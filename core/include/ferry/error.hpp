@@ -52,21 +52,23 @@ class Error : public std::system_error {
   /// @param os_error   errno (GetLastError() on Windows), or 0
   Error(Status status, std::string operation, std::string target, const std::string& detail, int os_error = 0);
 
+  const char* what() const noexcept override { return what_.c_str(); }
   Status status() const noexcept { return static_cast<Status>(code().value()); }
   int os_error() const noexcept { return os_error_; }
   const std::string& operation() const noexcept { return operation_; }
   const std::string& target() const noexcept { return target_; }
-  /// The message without operation and target.
+  /// The message without operation and target: the system's text, then what else is known, in parentheses.
   const std::string& detail() const noexcept { return detail_; }
 
  private:
   std::string operation_;
   std::string target_;
   std::string detail_;
+  std::string what_;
   int os_error_;
 };
 
-/// Throws Error made from what a plugin reported.
+/// Throws Error made from what a plugin reported. A status outside the ABI's list becomes Status::internal.
 [[noreturn]] void throw_error(const ferry_error& error, std::string operation, std::string target);
 
 }  // namespace ferry
