@@ -7,6 +7,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "ferry/abi.h"
@@ -90,6 +91,12 @@ class Connection {
   }
   /// The transport's object, for extension calls and event loops. Stays owned here.
   ferry_connection* raw() const noexcept { return raw_; }
+  /// Gives up ownership: the caller now ends the object's life, with its `close` or `abort`. Empty afterwards.
+  [[nodiscard]] ferry_connection* release() noexcept {
+    lend_ = nullptr;
+    ops_ = nullptr;
+    return std::exchange(raw_, nullptr);
+  }
 
  private:
   struct Emulation;
