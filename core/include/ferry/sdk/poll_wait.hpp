@@ -1,0 +1,42 @@
+// Sleeping on descriptors until one of the ABI's absolute deadlines.
+#pragma once
+
+#include <poll.h>
+
+#include <cstdint>
+
+#include "ferry/abi.h"
+#include "ferry/sdk/interrupt.hpp"
+
+namespace ferry::plugin {
+
+/// CLOCK_MONOTONIC in nanoseconds: the clock of every deadline. Any thread.
+std::int64_t monotonic_ns() noexcept;
+
+/// True when the deadline is past (FERRY_NO_WAIT is, FERRY_FOREVER never).
+bool deadline_passed(std::int64_t deadline_ns) noexcept;
+
+/// FERRY_WOULD_BLOCK for FERRY_NO_WAIT, else FERRY_TIMED_OUT: what a call returns that may not wait longer.
+constexpr ferry_status out_of_time(std::int64_t deadline_ns) noexcept {
+  return deadline_ns == FERRY_NO_WAIT ? FERRY_WOULD_BLOCK : FERRY_TIMED_OUT;
+}
+
+/// poll(2) with an absolute deadline at nanosecond resolution; continues after a signal. Looks once even when the
+/// deadline is past. Returns how many entries have revents (at least 1), or FERRY_WOULD_BLOCK (only for
+/// FERRY_NO_WAIT), TIMED_OUT, NO_RESOURCES, IO.
+int poll_until(pollfd* entries, nfds_t count, std::int64_t deadline_ns) noexcept;
+
+/// Sleeps until `fd` shows one of `events`, an error or a hang-up: FERRY_OK, which wins over everything else. Returns
+/// FERRY_INTERRUPTED when `interrupt` is or gets raised, or FERRY_WOULD_BLOCK, TIMED_OUT, NO_RESOURCES, IO. To be
+/// called when the operation itself has just said EAGAIN: a deadline already past does not look again.
+ferry_status wait_ready(int fd, short events, std::int64_t deadline_ns, Interrupt& interrupt) noexcept;
+
+/// The same for a connect: interrupted by `cancel`, which may be null or hold handle -1.
+ferry_status wait_ready(int fd, short events, std::int64_t deadline_ns, const ferry_cancel* cancel) noexcept;
+
+/// The descriptor to poll for POLLIN beside one's own, -1 (which poll ignores) when the connect cannot be cancelled.
+inline int cancel_descriptor(const ferry_cancel* cancel) noexcept {
+  return cancel == nullptr ? -1 : static_cast<int>(cancel->handle);
+}
+
+}  // namespace ferry::plugin

@@ -1,0 +1,66 @@
+#include <algorithm>
+#include <cerrno>
+#include <ctime>
+
+#include "ferry/sdk/poll_wait.hpp"
+
+namespace ferry::plugin {
+namespace {
+
+constexpr std::int64_t second_ns = 1'000'000'000;
+constexpr std::int64_t slice_ns = 10'000'000;  // between looks at an interrupt that could not get an eventfd
+
+ferry_status poll_failure(int error) noexcept { return error == ENOMEM ? FERRY_NO_RESOURCES : FERRY_IO; }
+
+/// Sleeps on `fd` beside `waker`; FERRY_OK for `fd`, FERRY_INTERRUPTED for the waker alone.
+ferry_status wait_beside(int fd, short events, int waker, std::int64_t deadline_ns) noexcept {
+  pollfd entries[2] = {{fd, events, 0}, {waker, POLLIN, 0}};
+  const int ready = poll_until(entries, waker >= 0 ? 2 : 1, deadline_ns);
+  if (ready < 0) return ready;
+  return entries[0].revents != 0 ? FERRY_OK : FERRY_INTERRUPTED;
+}
+
+}  // namespace
+
+std::int64_t monotonic_ns() noexcept {
+  timespec now;
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return now.tv_sec * second_ns + now.tv_nsec;
+}
+
+bool deadline_passed(std::int64_t deadline_ns) noexcept {
+  return deadline_ns != FERRY_FOREVER && (deadline_ns == FERRY_NO_WAIT || monotonic_ns() >= deadline_ns);
+}
+
+int poll_until(pollfd* entries, nfds_t count, std::int64_t deadline_ns) noexcept {
+  for (;;) {
+    timespec timeout{};
+    if (deadline_ns != FERRY_FOREVER && deadline_ns != FERRY_NO_WAIT) {
+      const std::int64_t left_ns = std::max<std::int64_t>(deadline_ns - monotonic_ns(), 0);
+      timeout = {left_ns / second_ns, left_ns % second_ns};
+    }
+    const int ready = ::ppoll(entries, count, deadline_ns == FERRY_FOREVER ? nullptr : &timeout, nullptr);
+    if (ready > 0) return ready;
+    if (ready == 0) return out_of_time(deadline_ns);
+    if (errno != EINTR) return poll_failure(errno);
+  }
+}
+
+ferry_status wait_ready(int fd, short events, std::int64_t deadline_ns, Interrupt& interrupt) noexcept {
+  for (;;) {
+    if (deadline_ns == FERRY_NO_WAIT) return FERRY_WOULD_BLOCK;
+    const int waker = interrupt.descriptor();
+    if (waker == Interrupt::raised) return FERRY_INTERRUPTED;
+    if (waker >= 0) return wait_beside(fd, events, waker, deadline_ns);
+    const std::int64_t slice_end_ns = std::min(deadline_ns, monotonic_ns() + slice_ns);
+    const ferry_status status = wait_beside(fd, events, -1, slice_end_ns);
+    if (status != FERRY_TIMED_OUT || slice_end_ns == deadline_ns) return status;
+  }
+}
+
+ferry_status wait_ready(int fd, short events, std::int64_t deadline_ns, const ferry_cancel* cancel) noexcept {
+  if (deadline_ns == FERRY_NO_WAIT) return FERRY_WOULD_BLOCK;
+  return wait_beside(fd, events, cancel_descriptor(cancel), deadline_ns);
+}
+
+}  // namespace ferry::plugin

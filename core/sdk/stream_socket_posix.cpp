@@ -1,0 +1,136 @@
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <thread>
+
+#include "ferry/sdk/stream_socket.hpp"
+
+namespace ferry::plugin {
+namespace {
+
+static_assert(sizeof(iovec) == sizeof(ferry_iovec) && offsetof(iovec, iov_base) == offsetof(ferry_iovec, data) &&
+                  offsetof(iovec, iov_len) == offsetof(ferry_iovec, size),
+              "gathered writes pass the caller's pieces to the kernel as they are");
+
+constexpr std::int64_t first_look_ns = 100'000;    // finish asks the kernel for the send queue, first after this …
+constexpr std::int64_t last_look_ns = 20'000'000;  // … and then ever less often, up to this
+constexpr std::size_t discard_size = 16 * 1024;
+constexpr int discards_per_look = 64;  // so that a peer who never stops sending cannot outlast the deadline
+
+/// The connection is gone, whatever cut it.
+bool is_cut(int error) noexcept {
+  switch (error) {
+    case ECONNRESET:
+    case ECONNABORTED:
+    case ETIMEDOUT:  // keepalive or the user timeout gave up
+    case ENETUNREACH:
+    case EHOSTUNREACH:
+    case ENETDOWN:
+    case EHOSTDOWN:
+    case ENETRESET:
+    case ENOTCONN:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+std::int64_t StreamSocket::read(void* data, std::uint64_t size, std::int64_t deadline_ns) noexcept {
+  if (size == 0) return 0;
+  return read_with(deadline_ns, [&] { return ::recv(fd(), data, size, 0); });
+}
+
+std::int64_t StreamSocket::write(const ferry_iovec* pieces, std::uint32_t count, std::uint32_t flags,
+                                 std::int64_t deadline_ns) noexcept {
+  const int send_flags = MSG_NOSIGNAL | ((flags & FERRY_WRITE_MORE) != 0 ? MSG_MORE : 0);
+  if (count == 1) {
+    return write_with(deadline_ns, [&] { return ::send(fd(), pieces->data, pieces->size, send_flags); });
+  }
+  msghdr message{};
+  message.msg_iov = reinterpret_cast<iovec*>(const_cast<ferry_iovec*>(pieces));
+  message.msg_iovlen = count;
+  return write_with(deadline_ns, [&] { return ::sendmsg(fd(), &message, send_flags); });
+}
+
+ferry_status StreamSocket::pollable(ferry_interest interest, ferry_pollable& out) const noexcept {
+  out.handle = fd();
+  out.events = interest == FERRY_READ ? FERRY_POLL_IN : FERRY_POLL_OUT;
+  return FERRY_OK;
+}
+
+ferry_status StreamSocket::shutdown_write() noexcept {
+  if (write_shut_) return FERRY_OK;
+  if (::shutdown(fd(), SHUT_WR) != 0) return errno == ENOTCONN ? FERRY_RESET : FERRY_IO;
+  write_shut_ = true;
+  return FERRY_OK;
+}
+
+ferry_status StreamSocket::finish(std::int64_t deadline_ns) noexcept {
+  // Closing with input unread would make the kernel send a reset, which destroys what the peer has not yet read.
+  if (const ferry_status status = shutdown_write(); status != FERRY_OK) return status;
+  // On a Unix socket the read side is shut as well: from then on nothing can enter our queue, and one pass empties it.
+  if (kind_ == Kind::local && ::shutdown(fd(), SHUT_RD) != 0) return FERRY_IO;
+  for (std::int64_t look_ns = first_look_ns;; look_ns = std::min(2 * look_ns, last_look_ns)) {
+    bool ended = false;
+    if (const ferry_status status = discard_input(ended); status != FERRY_OK) return status;
+    if (ended) return FERRY_OK;
+    int unacknowledged = 0;
+    if (kind_ == Kind::network && ::ioctl(fd(), SIOCOUTQ, &unacknowledged) == 0 && unacknowledged == 0) return FERRY_OK;
+    if (deadline_passed(deadline_ns)) return out_of_time(deadline_ns);
+    const std::int64_t look_again_ns = std::min(deadline_ns, monotonic_ns() + look_ns);
+    const ferry_status status = wait(POLLIN, look_again_ns);
+    if (status != FERRY_OK && status != FERRY_TIMED_OUT) return status;
+  }
+}
+
+void StreamSocket::reset_on_close() noexcept {
+  if (kind_ != Kind::network) return;
+  const linger at_once{1, 0};
+  ::setsockopt(fd(), SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+}
+
+std::int64_t StreamSocket::end_or_reset() noexcept {
+  if (reader_met_reset_) return FERRY_RESET;
+  // A writer inside its system call may be the one whom the kernel told of the reset; it never sleeps in there.
+  // Pairs with the release store in write_failure.
+  Writer writer = writer_.load(std::memory_order_acquire);
+  while (writer == Writer::sending) {
+    std::this_thread::yield();
+    writer = writer_.load(std::memory_order_acquire);
+  }
+  return writer == Writer::reset ? FERRY_RESET : FERRY_END;
+}
+
+std::int64_t StreamSocket::read_failure(int error) noexcept {
+  if (!is_cut(error)) return error == ENOMEM || error == ENOBUFS ? FERRY_NO_RESOURCES : FERRY_IO;
+  reader_met_reset_ = true;
+  return FERRY_RESET;
+}
+
+std::int64_t StreamSocket::write_failure(int error) noexcept {
+  // EPIPE is no news for the reader: the peer ended in order before it cut us, or the reset is already known.
+  const Writer now = is_cut(error) ? Writer::reset : Writer::idle;
+  if (writer_.load(std::memory_order_relaxed) != Writer::reset) {
+    writer_.store(now, std::memory_order_release);  // pairs with the loads in end_or_reset
+  }
+  if (error == EPIPE) return write_shut_ ? FERRY_CLOSED : FERRY_RESET;
+  if (now == Writer::reset) return FERRY_RESET;
+  return error == ENOMEM || error == ENOBUFS || error == ETOOMANYREFS ? FERRY_NO_RESOURCES : FERRY_IO;
+}
+
+ferry_status StreamSocket::discard_input(bool& ended) noexcept {
+  char scratch[discard_size];
+  for (int pass = 0; pass < discards_per_look || kind_ == Kind::local; ++pass) {
+    const std::int64_t size = read(scratch, sizeof(scratch), FERRY_NO_WAIT);
+    if (size > 0) continue;
+    ended = size == FERRY_END;
+    return ended || size == FERRY_WOULD_BLOCK ? FERRY_OK : static_cast<ferry_status>(size);
+  }
+  return FERRY_OK;
+}
+
+}  // namespace ferry::plugin
