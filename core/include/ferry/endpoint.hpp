@@ -1,4 +1,4 @@
-// Descriptors: text that names an endpoint, and its parsed form.
+// Descriptors: text that names an endpoint, and its parsed form. The grammar is in docs/reference/descriptors.md.
 #pragma once
 
 #include <cstddef>
@@ -15,6 +15,7 @@ class DescriptorError : public Error {
  public:
   DescriptorError(std::string_view text, std::size_t offset, const std::string& reason);
   std::size_t offset() const noexcept { return offset_; }
+  /// What is wrong and what to write instead. Quotes no address and no option value, which may be secret.
   const std::string& reason() const noexcept { return reason_; }
 
  private:
@@ -33,18 +34,20 @@ struct EndpointOption {
 struct Endpoint {
   std::string scheme;   ///< canonical, lower case: "tcp" also for `tab.tcp` and bare host:port, "uds" also for `unix`
   std::string address;  ///< decoded, without the query: "127.0.0.1:7000", "/run/x.sock", "@name", "./pipe/name"
-  std::vector<EndpointOption> options;
+  std::vector<EndpointOption> options;  ///< in the order written, names unique
 
   friend bool operator==(const Endpoint&, const Endpoint&) = default;
 
-  /// `scheme://address?name=value&…`; parses back to an equal Endpoint.
+  /// `scheme://address?name=value&…`, escaped where needed. A parsed endpoint's text parses back to an equal one.
   std::string to_string() const;
-  /// The `tab.*` spelling (tab.tcp, tab.domain, tab.pipe); throws Error(unsupported) for schemes without one.
+  /// The `tab.*` spelling (tab.tcp, tab.domain, tab.pipe), which parses back alike. Throws Error(unsupported) for
+  /// schemes and addresses without one: others, abstract sockets, pipes not of the form `<host>/pipe/<name>`.
   std::string to_tab() const;
 };
 
-inline constexpr std::size_t max_descriptor_bytes = 4096;
+inline constexpr std::size_t max_descriptor_bytes = 4096;  ///< of each spelling: as written and as printed
 inline constexpr std::size_t max_descriptors_per_list = 64;
+inline constexpr std::size_t max_options_per_descriptor = 64;
 
 /// Parses one descriptor. Opens and resolves nothing. Throws DescriptorError.
 Endpoint parse_endpoint(std::string_view text);
