@@ -4,11 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <span>
 #include <string>
-#include <utility>
-#include <vector>
 
 #include "ferry/abi.h"
 #include "ferry/deadline.hpp"
@@ -32,17 +29,19 @@ struct [[nodiscard]] IoResult {
 
 /// A reliable, ordered, bidirectional byte stream (or record stream, see kind()).
 /// One reader thread and one writer thread may use it at once; interrupt() is for any thread. Move only.
+/// Calls other than destruction, assignment, close, abort and operator bool need a connection that is not empty.
 class Connection {
  public:
   struct Settings {
     WaitPolicy wait;
-    std::int64_t linger_ns = 1'000'000'000;   ///< bound of close()
-    std::uint64_t max_message = 64u << 20;    ///< bytes; used by Channel
+    std::int64_t linger_ns = 1'000'000'000;      ///< bound of close()
+    std::uint64_t max_message = 64u << 20;       ///< bytes; used by Channel
     std::int64_t handshake_ns = 10'000'000'000;  ///< bound of an authkey handshake; used by Channel and services
   };
 
   Connection() noexcept = default;
-  /// Takes ownership of `raw`. `descriptor` is for messages.
+  /// Takes ownership of `raw`, also when it throws Error(internal) because the plugin left a required operation out.
+  /// `plugin` may be null. `descriptor` is for messages.
   Connection(ferry_connection* raw, const Plugin* plugin, Settings settings, std::string descriptor);
   Connection(Connection&& other) noexcept;
   Connection& operator=(Connection&& other) noexcept;
@@ -51,30 +50,52 @@ class Connection {
 
   explicit operator bool() const noexcept { return raw_ != nullptr; }
 
-  /// Reads at least one byte (or one record). Blocks until the deadline.
-  IoResult read(MutableBytes into, Deadline deadline = Deadline::never());
-  /// Reads until `into` is full. On end before that: status end with the bytes read in size.
+  /// Reads at least one byte (or one record). Blocks until the deadline. [reader]
+  IoResult read(MutableBytes into, Deadline deadline = Deadline::never()) {
+    if (peeked_.begin != peeked_.end) [[unlikely]]
+      return read_peeked(into);
+    return to_result(read_once(into.data(), into.size(), deadline.ns()));
+  }
+  /// Reads until `into` is full. On end before that: status end with the bytes read in size. [reader]
   IoResult read_exactly(MutableBytes into, Deadline deadline = Deadline::never());
-  /// Writes everything unless the status says otherwise. Blocks until the deadline.
-  IoResult write(ConstBytes bytes, Deadline deadline = Deadline::never());
+
+  /// Writes everything unless the status says otherwise. Blocks until the deadline. [writer]
+  IoResult write(ConstBytes bytes, Deadline deadline = Deadline::never()) {
+    const ferry_iovec piece{bytes.data(), bytes.size()};
+    const std::int64_t count = write_once(&piece, 1, 0, deadline.ns());
+    if (count == static_cast<std::int64_t>(bytes.size())) [[likely]]
+      return {Status::ok, bytes.size()};
+    return write_rest(bytes, count, deadline);
+  }
+  /// The same from many pieces; `more`: more follows at once, the transport may hold back. [writer]
   IoResult write(std::span<const ConstBytes> pieces, Deadline deadline = Deadline::never(), bool more = false);
-  /// Writes what fits now or within the deadline, at least one byte when ok.
+  /// Writes what fits now or within the deadline, at least one byte when ok. [writer]
   IoResult write_some(std::span<const ConstBytes> pieces, Deadline deadline = Deadline::never(), bool more = false);
 
-  /// Lends unread bytes in place, at least `minimum`; from the transport's memory where it can, else from a buffer of
-  /// the core (allocated on first use, given back when drained). Valid until the next consume or read.
+  /// Lends unread bytes in place, at least `minimum`, as many as there are; from the transport's memory where it can,
+  /// else from a buffer of the core (allocated on first use, given back when drained). Valid until the next consume or
+  /// read. With fewer than `minimum` bytes before the end: status end, and a smaller minimum gets them. Emulated, a
+  /// minimum above max_lent is too_large. A record transport lends one record. Blocks until the deadline. [reader]
   [[nodiscard]] Status peek(ConstBytes& view, std::size_t minimum = 1, Deadline deadline = Deadline::never());
+  /// Gives back the first `size` bytes of the view. [reader]
   void consume(std::size_t size) noexcept;
-  /// Lends memory to build bytes in, at least `minimum`; commit publishes. Valid until the next commit or write.
+  /// Lends memory to build bytes in, at least `minimum`. Valid until the next commit or write. [writer]
   [[nodiscard]] Status reserve(MutableBytes& view, std::size_t minimum = 1, Deadline deadline = Deadline::never());
+  /// Publishes the first `size` bytes of the view; 0 gives it back unused. After a failure of the emulation part of the
+  /// bytes may have been written. [writer]
   [[nodiscard]] Status commit(std::size_t size, Deadline deadline = Deadline::never());
   /// True when the transport itself lends; otherwise peek and reserve copy once.
   bool lends() const noexcept { return lend_ != nullptr; }
+  static constexpr std::size_t max_lent = std::size_t{16} << 20;
 
+  /// Ends our direction; unsupported where the transport cannot. [writer]
   [[nodiscard]] Status shutdown_write() noexcept;
-  void interrupt() noexcept;
-  /// Delivers what was written, then ends; bounded by the `linger` option. The connection is empty afterwards.
+  /// Every blocked and later call that would wait returns interrupted. [any-thread]
+  void interrupt() noexcept { ops_->interrupt(raw_); }
+  /// Delivers what was written, then ends; bounded by the `linger` option. Ok: every byte is with the peer's system.
+  /// The connection is empty afterwards. Closing an empty connection is ok. [owner]
   Status close() noexcept;
+  /// Ends at once; the peer sees a reset where the transport has one. [owner]
   void abort() noexcept;
 
   ferry_connection_kind kind() const noexcept { return kind_; }
@@ -91,49 +112,89 @@ class Connection {
   }
   /// The transport's object, for extension calls and event loops. Stays owned here.
   ferry_connection* raw() const noexcept { return raw_; }
-  /// Gives up ownership: the caller now ends the object's life, with its `close` or `abort`. Empty afterwards.
-  [[nodiscard]] ferry_connection* release() noexcept {
-    lend_ = nullptr;
-    ops_ = nullptr;
-    return std::exchange(raw_, nullptr);
-  }
+  /// Gives up ownership: the caller now ends the object's life, with its `close` or `abort`. Empty afterwards. [owner]
+  [[nodiscard]] ferry_connection* release() noexcept;
 
  private:
-  struct Emulation;
+  friend class Listener;
+  /// Memory of the lending emulation; see lend_emulation.cpp.
+  struct LentBuffer {
+    std::unique_ptr<std::byte[]> memory;
+    std::size_t capacity = 0;
+    std::size_t begin = 0;
+    std::size_t end = 0;
+    void release() noexcept;
+  };
+
+  static IoResult to_result(std::int64_t count) noexcept {
+    if (count >= 0) [[likely]]
+      return {Status::ok, static_cast<std::size_t>(count)};
+    return {static_cast<Status>(count), 0};
+  }
+  std::int64_t read_once(void* data, std::size_t size, std::int64_t deadline_ns) {
+    if (deadline_ns == FERRY_NO_WAIT || read_wait_.sleeps_at_once()) return ops_->read(raw_, data, size, deadline_ns);
+    const std::int64_t count = ops_->read(raw_, data, size, FERRY_NO_WAIT);
+    return count != FERRY_WOULD_BLOCK ? count : wait_to_read(data, size, deadline_ns);
+  }
+  std::int64_t write_once(const ferry_iovec* pieces, std::uint32_t count, std::uint32_t flags,
+                          std::int64_t deadline_ns) {
+    if (deadline_ns == FERRY_NO_WAIT || write_wait_.sleeps_at_once()) {
+      return ops_->write(raw_, pieces, count, flags, deadline_ns);
+    }
+    const std::int64_t written = ops_->write(raw_, pieces, count, flags, FERRY_NO_WAIT);
+    return written != FERRY_WOULD_BLOCK ? written : wait_to_write(pieces, count, flags, deadline_ns);
+  }
+  std::int64_t wait_to_read(void* data, std::size_t size, std::int64_t deadline_ns);
+  std::int64_t wait_to_write(const ferry_iovec* pieces, std::uint32_t count, std::uint32_t flags,
+                             std::int64_t deadline_ns);
+  IoResult read_peeked(MutableBytes into) noexcept;
+  IoResult write_rest(ConstBytes bytes, std::int64_t count, Deadline deadline);
+  IoResult write_record(std::span<const ConstBytes> pieces, Deadline deadline, bool more);
+  Status peek_emulated(ConstBytes& view, std::size_t minimum, Deadline deadline);
+  Status reserve_emulated(MutableBytes& view, std::size_t minimum);
+  Status commit_emulated(std::size_t size, Deadline deadline);
+  void check_operations();
   const void* extension_table(const char* id) const noexcept;
 
   ferry_connection* raw_ = nullptr;
   const ferry_connection_ops* ops_ = nullptr;
   const ferry_lend* lend_ = nullptr;
   ferry_connection_kind kind_ = FERRY_STREAM;
-  Settings settings_;
+  // What the reader changes and what the writer changes stand apart, so that they share no cache line.
   WaitPolicy read_wait_;
-  WaitPolicy write_wait_;
-  std::unique_ptr<Emulation> emulation_;
+  LentBuffer peeked_;
+  Settings settings_;
+  std::uint64_t max_record_ = 0;
   const Plugin* plugin_ = nullptr;
   std::string descriptor_;
+  WaitPolicy write_wait_;
+  LentBuffer reserved_;
 };
 
 /// Accepts connections at one endpoint. One accepting thread at a time; interrupt() from any. Move only.
 class Listener {
  public:
   Listener() noexcept = default;
+  /// Takes ownership of `raw`, also when it throws. `scheme` is the canonical one, for descriptors.
   Listener(ferry_listener* raw, const Plugin* plugin, Connection::Settings settings, std::string scheme);
   Listener(Listener&& other) noexcept;
   Listener& operator=(Listener&& other) noexcept;
   ~Listener();
 
   explicit operator bool() const noexcept { return raw_ != nullptr; }
-  /// The next client; throws Error (timed_out, interrupted, no_resources, …).
+  /// The next client; throws Error (timed_out, interrupted, no_resources, …). [acceptor]
   Connection accept(Deadline deadline = Deadline::never());
-  /// As accept without throwing: a status other than ok leaves `out` alone; `error` may be null.
+  /// As accept without throwing: a status other than ok leaves `out` alone; `error` may be null. [acceptor]
   [[nodiscard]] Status try_accept(Connection& out, Deadline deadline, ferry_error* error = nullptr);
-  /// A descriptor a client can dial, port 0 resolved.
+  /// A descriptor a client can dial, port 0 resolved. [any-thread]
   std::string descriptor() const;
+  /// Every blocked and later accept that would wait returns interrupted. [any-thread]
   void interrupt() noexcept;
+  /// Stops listening; accepted connections live on. The listener is empty afterwards. [owner]
   void close() noexcept;
   ferry_listener* raw() const noexcept { return raw_; }
   const Plugin* plugin() const noexcept { return plugin_; }
+  const Connection::Settings& settings() const noexcept { return settings_; }
 
  private:
   ferry_listener* raw_ = nullptr;
