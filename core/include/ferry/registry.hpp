@@ -7,6 +7,7 @@
 #include <mutex>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "ferry/abi.h"
@@ -14,6 +15,8 @@
 #include "ferry/options.hpp"
 
 namespace ferry {
+
+struct PluginFile;
 
 /// What the operator allows. Empty members mean no restriction.
 struct RegistryPolicy {
@@ -24,7 +27,8 @@ struct RegistryPolicy {
   bool use_default_dirs = true;                    ///< the install's and the build tree's directories
 };
 
-/// A loaded plugin. Stays loaded until the process ends.
+/// A loaded plugin whose description passed every check. The code stays loaded until the process ends; this object
+/// lives as long as its Registry.
 class Plugin {
  public:
   const ferry_plugin& abi() const noexcept { return *abi_; }
@@ -37,10 +41,9 @@ class Plugin {
 
  private:
   friend class Registry;
-  Plugin() = default;
-  const ferry_plugin* abi_ = nullptr;
+  Plugin(const ferry_plugin& abi, std::filesystem::path path) : abi_(&abi), path_(std::move(path)) {}
+  const ferry_plugin* abi_;
   std::filesystem::path path_;
-  std::shared_ptr<void> library_;
 };
 
 /// Why one file was not loaded, in the loader's own words where it has any.
@@ -49,7 +52,11 @@ struct PluginFailure {
   std::string reason;
 };
 
-/// Any thread may call; loading is serialised. A bad plugin never hurts a good one.
+/// Any thread may call; loading is serialised. A plugin that is refused never hurts a good one, but loaded code is
+/// trusted: a static constructor that aborts or hangs takes the process along, and `probe_plugin` is how to meet one.
+///
+/// A plugin's file is `<name>.so`: the allow-list and the pins speak of names before anything is opened, so the name
+/// that the plugin gives itself must equal its file's. For what a file must be to be opened see plugin_file.hpp.
 class Registry {
  public:
   explicit Registry(RegistryPolicy policy = {});
@@ -60,7 +67,8 @@ class Registry {
   /// The plugin that serves a scheme: `<scheme>.so` of the first directory that has it, else the first plugin that
   /// claims the scheme. Throws Error(not_found) listing where it looked, near misses, and the failures met.
   const Plugin& for_scheme(std::string_view scheme);
-  /// Loads one file, wherever it is, under the same checks. Throws Error with the reason.
+  /// Loads one file, wherever it is, under the same checks; one already loaded is returned as it is. Throws Error with
+  /// the reason.
   const Plugin& load(const std::filesystem::path& file);
   /// Loads everything the search path has; what could not be loaded is in failures().
   std::vector<const Plugin*> load_all();
@@ -70,8 +78,13 @@ class Registry {
   const std::vector<std::filesystem::path>& search_path() const noexcept { return search_path_; }
 
  private:
-  struct Files;
-  const Plugin* try_load(const std::filesystem::path& file, std::string& reason);
+  const Plugin& load_locked(const std::filesystem::path& file);
+  const Plugin* try_load(const std::filesystem::path& file);
+  const Plugin* find_scheme(std::string_view scheme) const;
+  void check_allowed(const std::filesystem::path& file) const;
+  bool check_pin(const PluginFile& file) const;
+  Error not_found(std::string_view scheme) const;
+  void check_unique(const std::filesystem::path& file, const ferry_plugin& plugin) const;
   RegistryPolicy policy_;
   std::vector<std::filesystem::path> search_path_;
   mutable std::mutex mutex_;
