@@ -57,6 +57,14 @@ std::string printable(std::string_view text) {
   return out;
 }
 
+std::string excerpt(std::string_view text) {
+  constexpr std::size_t most_bytes = 64;
+  if (text.size() <= most_bytes) return printable(text);
+  std::size_t end = most_bytes;
+  while (end > 0 && (byte_at(text, end) & 0xc0u) == 0x80u) --end;
+  return printable(text.substr(0, end)) + "…";
+}
+
 std::string name_byte(char byte) {
   const auto value = static_cast<std::uint8_t>(byte);
   if (value > 0x20 && value < 0x7f) return std::string("'") + byte + "'";

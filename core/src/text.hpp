@@ -17,6 +17,9 @@ std::size_t utf8_length(std::string_view text) noexcept;
 /// `text` with every byte that find_unprintable would report replaced by '?'.
 std::string printable(std::string_view text);
 
+/// `text` made printable and cut to a length that a message can quote.
+std::string excerpt(std::string_view text);
+
 /// "byte 0x1b" or "'x'", to name one byte in a message.
 std::string name_byte(char byte);
 

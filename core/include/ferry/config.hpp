@@ -36,7 +36,7 @@ class ConfigError : public Error {
 struct ConfiguredEndpoint {
   Endpoint endpoint;
   std::vector<OptionSetting> settings;  ///< from the object form ("options"), source endpoint_object
-  std::string location;                 ///< "app.json:12:7 /links/engine/endpoints/0"
+  ConfigLocation location;               ///< of the descriptor
 };
 
 struct LinkConfig {
@@ -59,7 +59,7 @@ struct ServiceConfig {
   std::vector<ConfiguredEndpoint> to;  ///< relay: the target, a link's endpoints or descriptors
   std::string to_link;                 ///< relay: the link's name when `to` named one
   std::uint32_t max_connections = 0;   ///< from its documented finite default
-  std::string location;
+  ConfigLocation location;
 };
 
 struct LogConfig {

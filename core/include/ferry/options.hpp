@@ -1,6 +1,7 @@
 // Option tables and the values that configuration gives them.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -15,12 +16,24 @@ namespace ferry {
 enum class OptionSource : std::uint8_t { table_default, transport_config, link_config, endpoint_object, descriptor };
 std::string_view describe(OptionSource source) noexcept;
 
+/// Where in a configuration file something stands; empty for what came from a command line or from code.
+struct ConfigLocation {
+  std::string file;
+  std::size_t line = 0;    ///< from 1
+  std::size_t column = 0;  ///< from 1, in bytes
+  std::string pointer;     ///< JSON pointer (RFC 6901)
+
+  bool empty() const noexcept { return line == 0; }
+  /// "app.json:12:7 /links/engine", or an empty text.
+  std::string to_string() const;
+};
+
 /// One setting a user wrote, not yet validated.
 struct OptionSetting {
   std::string name;
   std::string text;
   OptionSource source = OptionSource::descriptor;
-  std::string location;  ///< "app.json:12:7 /links/engine" or empty; quoted in messages
+  ConfigLocation location;  ///< quoted in messages
 };
 
 /// Rows of an option table, hiding the ABI's stride.
@@ -42,30 +55,39 @@ class OptionTable {
   std::uint32_t stride_ = sizeof(ferry_option);
 };
 
-/// The options every transport has because the core provides them: spin, linger, max_message, handshake_deadline.
+/// The options every transport has because the core provides them, in the order of CoreOption.
 OptionTable core_options() noexcept;
 enum class CoreOption : std::uint32_t { spin, linger, max_message, handshake_deadline };
 
-/// Parses one value as its row demands. Returns false and sets `problem` ("'12kb' is not a size: use B, KiB, MiB,
-/// GiB, for example 256KiB"). `text` in the result refers to storage of the caller.
+/// Parses one value as its row demands and checks its range. Returns false and sets `problem` ("'12kb' is not a size:
+/// write a number and B, KiB, …"), which quotes no secret. `value.text` refers to `text`, whose storage stays the
+/// caller's and must be NUL-terminated when the row is FERRY_OPTION_TEXT.
 bool parse_option(const ferry_option& row, std::string_view text, ferry_value& value, std::string& problem);
-/// Prints a value the way a user would write it; parses back to the same value.
+/// Prints a value the way a user would write it; parses back to the same value. "(secret)" for secrets, empty when
+/// unset.
 std::string format_option(const ferry_option& row, const ferry_value& value);
-/// Size and duration spellings of the config, shared with the option parser. Same contract as parse_option.
+
+/// A number and B, KiB, MiB, GiB (powers of 1024), KB, MB or GB (powers of 1000); a number alone is bytes. Fractions
+/// must come out whole ("1.5KiB"). Returns false and sets `problem` when malformed or above INT64_MAX.
 bool parse_size(std::string_view text, std::int64_t& bytes, std::string& problem);
+/// A number and ns, us, ms, s, min or h; 0 needs no unit. Otherwise as parse_size.
 bool parse_duration(std::string_view text, std::int64_t& ns, std::string& problem);
+/// Prints what parse_size and parse_duration read back to the same number, in the largest unit that is exact.
+std::string format_size(std::int64_t bytes);
+std::string format_duration(std::int64_t ns);
 
 /// The resolved values of one table. Owns its text. Movable and copyable.
 class OptionValues {
  public:
-  /// Resolves `settings` (in increasing precedence) over the table's defaults. Appends one message per unknown name
-  /// (with did-you-mean), bad or out-of-range value to `problems`. Settings for which `known_elsewhere` has a row
-  /// (the core's own options) are skipped.
+  /// Resolves `settings` (in increasing precedence: the last one of a name wins) over the table's defaults. Appends one
+  /// message per unknown name (with did-you-mean), bad or out-of-range value to `problems`, and leaves that option as
+  /// it was. Settings that only `known_elsewhere` has a row for (the core's own options) are skipped.
   static OptionValues resolve(OptionTable table, std::span<const OptionSetting> settings,
                               std::vector<std::string>& problems, OptionTable known_elsewhere = {});
 
   const ferry_value& operator[](std::uint32_t index) const noexcept { return values_[index]; }
   OptionSource source(std::uint32_t index) const noexcept { return sources_[index]; }
+  /// Where the value was written: ConfigLocation::to_string, empty for defaults and descriptors.
   const std::string& location(std::uint32_t index) const noexcept { return locations_[index]; }
   std::uint32_t size() const noexcept { return static_cast<std::uint32_t>(values_.size()); }
   OptionTable table() const noexcept { return table_; }
@@ -80,6 +102,7 @@ class OptionValues {
   ~OptionValues() = default;
 
  private:
+  bool set(std::uint32_t index, const std::string& text, std::string& problem);
   void point_texts() noexcept;
   OptionTable table_;
   std::vector<ferry_value> values_;
