@@ -32,8 +32,10 @@ constexpr std::array<ferry_option, 4> core_rows{
     core_row(FERRY_OPTION_DURATION, "handshake_deadline", "10s", second_ns / 1000, 3600 * second_ns,
              "time for a new connection to finish its authentication before it is dropped")};
 
+bool is_secret(const ferry_option& row) noexcept { return (row.flags & FERRY_OPTION_SECRET) != 0; }
+
 std::string quote(const ferry_option& row, std::string_view text) {
-  return (row.flags & FERRY_OPTION_SECRET) != 0 ? "the value" : "'" + text::excerpt(text) + "'";
+  return is_secret(row) ? "the value" : "'" + text::excerpt(text) + "'";
 }
 
 bool parse_bool(std::string_view text, std::int64_t& value) noexcept {
@@ -58,9 +60,12 @@ bool parse_number(const ferry_option& row, std::string_view text, std::int64_t& 
       problem = quote(row, text) + " is not a file mode: write octal permission bits, for example 0600";
       return text.size() <= 5 && !text.starts_with('-') && parse_integer(text, 8, value);
     case FERRY_OPTION_SIZE:
-      return parse_size(text, value, problem);
-    case FERRY_OPTION_DURATION:
-      return parse_duration(text, value, problem);
+    case FERRY_OPTION_DURATION: {
+      const bool ok =
+          row.type == FERRY_OPTION_SIZE ? parse_size(text, value, problem) : parse_duration(text, value, problem);
+      if (is_secret(row)) problem = "the value is not of the option's type";
+      return ok;
+    }
     default:
       problem = quote(row, text) + " is not a whole number between " + std::to_string(row.minimum) + " and " +
                 std::to_string(row.maximum);
@@ -108,7 +113,7 @@ const char* find_choice(const ferry_option& row, std::string_view text, std::str
     list += (list.empty() ? "" : ", ") + std::string(*choice);
   }
   problem = quote(row, text) + " is none of " + list;
-  if ((row.flags & FERRY_OPTION_SECRET) == 0) problem += did_you_mean(text, choices);
+  if (!is_secret(row)) problem += did_you_mean(text, choices);
   return nullptr;
 }
 
@@ -194,7 +199,7 @@ bool parse_option(const ferry_option& row, std::string_view text, ferry_value& v
 
 std::string format_option(const ferry_option& row, const ferry_value& value) {
   if (value.is_set == 0) return {};
-  if ((row.flags & FERRY_OPTION_SECRET) != 0) return "(secret)";
+  if (is_secret(row)) return "(secret)";
   if (row.type == FERRY_OPTION_TEXT || row.type == FERRY_OPTION_CHOICE) return value.text == nullptr ? "" : value.text;
   return format_number(row, value.integer);
 }

@@ -168,9 +168,10 @@ TEST_CASE("a refusal names the byte at fault and what to write instead") {
       {"/run/\xff", "5: byte 0xff is a control character or malformed UTF-8, which no descriptor may hold"},
       {"/run/\xed\xa0\x80", "5: byte 0xed is a control character or malformed UTF-8, which no descriptor may hold"},
   };
-  for (const auto& [text, expected] : refusals) {
+  for (const auto& entry : refusals) {
+    const std::string text = entry.first;
     CAPTURE(text);
-    CHECK(refusal(text) == expected);
+    CHECK(refusal(text) == entry.second);
   }
 }
 

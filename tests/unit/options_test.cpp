@@ -86,9 +86,10 @@ TEST_CASE("sizes take units and exact fractions") {
       {"9223372036854775807", "9223372036854775807"},
       {"8589934591.999999999068677425384521484375GiB",
        "! '8589934591.999999999068677425384521484375GiB' is no whole number of bytes"}};
-  for (const auto& [text, expected] : sizes) {
+  for (const auto& entry : sizes) {
+    const std::string text = entry.first;
     CAPTURE(text);
-    CHECK(size_of(text) == expected);
+    CHECK(size_of(text) == entry.second);
   }
 }
 
@@ -117,9 +118,10 @@ TEST_CASE("durations take units and exact fractions, and only zero goes without"
                                                            {"1h", "3600000000000"},
                                                            {"0.1h", "360000000000"},
                                                            {"0.000000001s", "1"}};
-  for (const auto& [text, expected] : durations) {
+  for (const auto& entry : durations) {
+    const std::string text = entry.first;
     CAPTURE(text);
-    CHECK(duration_of(text) == expected);
+    CHECK(duration_of(text) == entry.second);
   }
   CHECK(duration_of("5") == "! '5' is not a duration: write a number and ns, us, ms, s, min or h, for example 20ms");
   CHECK(duration_of("5sec").starts_with("! '5sec' is not a duration"));
