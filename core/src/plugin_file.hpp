@@ -12,7 +12,7 @@
 #include <filesystem>
 #include <string>
 
-#include "unique_fd.hpp"
+#include "ferry/sdk/unique_fd.hpp"
 
 namespace ferry {
 
@@ -28,7 +28,7 @@ struct FileIdentity {
 
 struct PluginFile {
   std::filesystem::path path;  ///< canonical
-  UniqueFd fd;
+  plugin::UniqueFd fd;
   FileIdentity identity;
 };
 

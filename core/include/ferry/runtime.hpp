@@ -45,13 +45,17 @@ class Runtime {
   /// Connects to a link by name, or to a descriptor (list) if the text is one, with message framing (and the link's
   /// authkey). Endpoints are tried in order, or raced when the link says so. Throws Error that lists every attempt.
   Channel connect(std::string_view link_or_descriptor);
-  /// The same without framing. `cancel` may be null; see ferry_cancel.
+  /// The same without framing. A link's connect_deadline (10 s unless it says otherwise) bounds the whole; in order,
+  /// each endpoint gets an even share of what is left, so one that answers nothing leaves time for the others. Without
+  /// a link, Deadline::never() means 10 s. `attempts`, which may be null, is filled also on failure. `cancel` may be
+  /// null; see ferry_cancel. Blocks until the deadline.
   Connection connect_stream(std::string_view link_or_descriptor, Deadline deadline = Deadline::never(),
                             std::vector<Attempt>* attempts = nullptr, const ferry_cancel* cancel = nullptr);
   Listener listen(std::string_view descriptor);
   Listener listen(const ConfiguredEndpoint& endpoint);
 
-  /// Loads the plugin and resolves every option, opening nothing. Throws Error.
+  /// Loads the plugin, resolves every option and makes the transport, opening nothing. `local://name` resolves to the
+  /// best transport of this machine. Throws Error.
   ResolvedEndpoint resolve(const ConfiguredEndpoint& endpoint);
   ResolvedEndpoint resolve(std::string_view descriptor);
   /// One attempt. Status other than ok leaves `out` alone and fills `error`.
