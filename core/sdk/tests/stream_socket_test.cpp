@@ -1,0 +1,224 @@
+// The engine over loopback TCP, where closing in order takes the most care; uds_test.cpp covers Unix sockets.
+#include "ferry/sdk/stream_socket.hpp"
+
+#include <arpa/inet.h>
+#include <doctest/doctest.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+
+#include <array>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "ferry/sdk/accept_socket.hpp"
+#include "ferry/sdk/os_error.hpp"
+#include "support/raw_transport.hpp"
+
+using namespace ferry;
+using namespace ferry::plugin;
+using ferry::test::in_ms;
+using ferry::test::Sleeper;
+using ferry::test::soon;
+
+namespace {
+
+struct LoopbackListener {
+  LoopbackListener() {
+    socket.reset(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    sockaddr_in any{};
+    any.sin_family = AF_INET;
+    any.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    REQUIRE(::bind(socket.get(), reinterpret_cast<sockaddr*>(&any), sizeof(any)) == 0);
+    REQUIRE(::listen(socket.get(), 16) == 0);
+    REQUIRE(::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &size) == 0);
+  }
+  UniqueFd dial() const {
+    UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    REQUIRE(::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), size) == 0);
+    return fd;
+  }
+  UniqueFd socket;
+  sockaddr_in address{};
+  socklen_t size = sizeof(address);
+};
+
+/// A StreamSocket and a blocking plain socket at its other end.
+struct Pair {
+  Pair() {
+    LoopbackListener listener;
+    plain = listener.dial();
+    Interrupt interrupt;
+    UniqueFd accepted;
+    REQUIRE(accept_socket(listener.socket.get(), interrupt, soon(), accepted) == FERRY_OK);
+    const int on = 1;
+    ::setsockopt(accepted.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    ours = std::make_unique<StreamSocket>(std::move(accepted), StreamSocket::Kind::network);
+  }
+  std::int64_t write(std::string_view text, std::int64_t deadline = soon()) const {
+    const ferry_iovec piece{text.data(), text.size()};
+    return ours->write(&piece, 1, 0, deadline);
+  }
+  /// Writes until both kernels' buffers are full; returns how many bytes that took.
+  std::size_t fill() const {
+    const std::string block(64 * 1024, 'x');
+    std::size_t all = 0;
+    for (std::int64_t size = 0; (size = write(block, FERRY_NO_WAIT)) > 0;) all += static_cast<std::size_t>(size);
+    // What the peer's kernel has acknowledged makes room again, a moment later.
+    pollfd entry{ours->fd(), POLLOUT, 0};
+    while (::poll(&entry, 1, 200) > 0) {
+      const std::int64_t size = write(block, FERRY_NO_WAIT);
+      if (size > 0) all += static_cast<std::size_t>(size);
+    }
+    return all;
+  }
+  std::size_t drain_plain(ssize_t& last) const {
+    std::vector<char> buffer(256 * 1024);
+    std::size_t all = 0;
+    while ((last = ::recv(plain.get(), buffer.data(), buffer.size(), 0)) > 0) all += static_cast<std::size_t>(last);
+    return all;
+  }
+  std::unique_ptr<StreamSocket> ours;
+  UniqueFd plain;
+};
+
+void reset(UniqueFd& socket) {
+  const linger at_once{1, 0};
+  ::setsockopt(socket.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+  socket.reset();
+}
+
+}  // namespace
+
+TEST_CASE("finish with unread input loses no byte and the peer reads an end") {
+  for (int round = 0; round < 200; ++round) {
+    Pair pair;
+    const std::string noise(3000, 'n');
+    REQUIRE(::send(pair.plain.get(), noise.data(), noise.size(), 0) == 3000);
+    const std::string text(1 + static_cast<std::size_t>(round) * 97, 't');
+    REQUIRE(pair.write(text) == static_cast<std::int64_t>(text.size()));
+    REQUIRE(pair.ours->finish(soon()) == FERRY_OK);
+    pair.ours.reset();
+    ssize_t last = -1;
+    CHECK(pair.drain_plain(last) == text.size());
+    CHECK(last == 0);
+  }
+}
+
+TEST_CASE("finish waits for a peer that does not read, to the deadline, and succeeds once it does") {
+  Pair pair;
+  const std::size_t written = pair.fill();
+  CHECK(pair.ours->finish(FERRY_NO_WAIT) == FERRY_WOULD_BLOCK);
+  CHECK(pair.ours->finish(in_ms(20)) == FERRY_TIMED_OUT);
+  std::size_t read = 0;
+  ssize_t last = -1;
+  std::thread reader([&] { read = pair.drain_plain(last); });
+  CHECK(pair.ours->finish(soon()) == FERRY_OK);
+  pair.ours.reset();
+  reader.join();
+  CHECK(read == written);
+  CHECK(last == 0);
+}
+
+TEST_CASE("finish outlasts a peer that never stops sending, but not its deadline") {
+  Pair pair;
+  (void)pair.fill();  // the peer reads nothing, so that finish has something to wait for
+  std::atomic<bool> stop{false};
+  std::thread flood([&] {
+    const std::string block(64 * 1024, 'f');
+    while (!stop) (void)::send(pair.plain.get(), block.data(), block.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  });
+  CHECK(pair.ours->finish(in_ms(50)) == FERRY_TIMED_OUT);
+  stop = true;
+  flood.join();
+}
+
+TEST_CASE("an interrupt ends a blocked finish") {
+  Pair pair;
+  (void)pair.fill();
+  ferry_status status = FERRY_OK;
+  Sleeper finisher([&] { status = pair.ours->finish(soon()); });
+  finisher.until_asleep();
+  pair.ours->interrupt();
+  finisher.join();
+  CHECK(status == FERRY_INTERRUPTED);
+}
+
+TEST_CASE("data that arrived is read before the reset that followed it, and the reset stays") {
+  Pair pair;
+  REQUIRE(::send(pair.plain.get(), "last words", 10, 0) == 10);
+  reset(pair.plain);
+  char buffer[64];
+  // Loopback delivers both at once, and the reset does not drop what the queue holds.
+  CHECK(pair.ours->read(buffer, sizeof(buffer), soon()) == 10);
+  CHECK(pair.ours->read(buffer, sizeof(buffer), soon()) == FERRY_RESET);
+  CHECK(pair.ours->read(buffer, sizeof(buffer), soon()) == FERRY_RESET);
+  CHECK(pair.write("x") == FERRY_RESET);
+}
+
+TEST_CASE("a reset that the writer met is a reset for the reader as well, and no end") {
+  Pair pair;
+  reset(pair.plain);
+  char buffer[64];
+  CHECK(pair.write("x") == FERRY_RESET);
+  CHECK(pair.write("x") == FERRY_RESET);
+  CHECK(pair.ours->read(buffer, sizeof(buffer), soon()) == FERRY_RESET);
+}
+
+TEST_CASE("reader and writer that meet a reset at once both see it") {
+  for (int round = 0; round < 300; ++round) {
+    Pair pair;
+    (void)::setsockopt(pair.ours->fd(), SOL_SOCKET, SO_SNDBUF, std::array<int, 1>{4096}.data(), sizeof(int));
+    std::int64_t read = 0;
+    std::int64_t written = 0;
+    std::thread reader([&] {
+      char buffer[64];
+      read = pair.ours->read(buffer, sizeof(buffer), soon());
+    });
+    std::thread writer([&] {
+      const std::string block(64 * 1024, 'x');
+      while ((written = pair.write(block)) > 0) {
+      }
+    });
+    reset(pair.plain);
+    reader.join();
+    writer.join();
+    REQUIRE(read == FERRY_RESET);
+    REQUIRE(written == FERRY_RESET);
+  }
+}
+
+TEST_CASE("a writer cut by a peer that had ended in order leaves the reader the end") {
+  Pair pair;
+  REQUIRE(::shutdown(pair.plain.get(), SHUT_WR) == 0);
+  REQUIRE(pair.write("unread") == 6);
+  pair.plain.reset();  // input unread: the kernel resets us, after its own end of stream
+  std::int64_t written = 1;
+  while (written > 0) written = pair.write("x");
+  CHECK(written == FERRY_RESET);
+  char buffer[64];
+  CHECK(pair.ours->read(buffer, sizeof(buffer), soon()) == FERRY_END);
+}
+
+TEST_CASE("reset_on_close reaches the peer as a reset") {
+  Pair pair;
+  REQUIRE(pair.write("x") == 1);
+  pair.ours->reset_on_close();
+  pair.ours.reset();
+  char buffer[8];
+  CHECK(::recv(pair.plain.get(), buffer, sizeof(buffer), 0) == 1);
+  CHECK(::recv(pair.plain.get(), buffer, sizeof(buffer), 0) == -1);
+  CHECK(errno == ECONNRESET);
+}
+
+TEST_CASE("a write after the half-close says so, and reading goes on") {
+  Pair pair;
+  CHECK(pair.ours->shutdown_write() == FERRY_OK);
+  CHECK(pair.ours->shutdown_write() == FERRY_OK);
+  CHECK(pair.write("x") == FERRY_CLOSED);
+  REQUIRE(::send(pair.plain.get(), "reply", 5, 0) == 5);
+  char buffer[8];
+  CHECK(pair.ours->read(buffer, sizeof(buffer), soon()) == 5);
+}
