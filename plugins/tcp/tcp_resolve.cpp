@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <memory>
@@ -75,8 +76,7 @@ struct Query {
   int os_error = 0;
   SocketAddress results[max_results];
   std::size_t count = 0;
-  plugin::UniqueFd finished;       // an eventfd, readable when done
-  std::atomic<bool> done = false;  // release in look_up's thread, acquire in await: publishes the results
+  plugin::UniqueFd finished;  // an eventfd, readable when done
 };
 
 [[noreturn]] void throw_resolver_error(const Query& query) {
@@ -142,33 +142,40 @@ class LookupSlot {
   bool counted_ = true;
 };
 
-void start(const std::shared_ptr<Query>& query) {
+std::thread start(const std::shared_ptr<Query>& query) {
   LookupSlot slot;
   query->finished.reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!query->finished) throw Failure(FERRY_NO_RESOURCES, "out of descriptors for a look-up", errno);
   const SignalBlock block;
   try {
-    std::thread([query, slot = std::move(slot)] {
-      query->run();
-      query->done.store(true, std::memory_order_release);  // pairs with the acquire in await
-      eventfd_write(query->finished.get(), 1);
-    }).detach();
+    return std::thread([owned = query, slot = std::move(slot)]() mutable {
+      owned->run();
+      eventfd_write(owned->finished.get(), 1);
+      owned.reset();  // before the slot, which says that nothing of this look-up is left
+    });
   } catch (const std::system_error& error) {
     throw Failure(FERRY_NO_RESOURCES, "cannot start a thread for the look-up: " + std::string(error.what()),
                   error.code().value());
   }
 }
 
-void await(const Query& query, std::int64_t deadline_ns, const ferry_cancel* cancel) {
+/// FERRY_OK once the look-up has ended; or why not to wait for it any longer.
+ferry_status await(const Query& query, std::int64_t deadline_ns, const ferry_cancel* cancel) noexcept {
   pollfd waits[] = {{query.finished.get(), POLLIN, 0}, {plugin::cancel_descriptor(cancel), POLLIN, 0}};
   const int ready = plugin::poll_until(waits, 2, deadline_ns);
-  if (ready == FERRY_TIMED_OUT) {
-    throw Failure(FERRY_TIMED_OUT, "the name server did not tell the address of '" + query.host + "' in time");
+  if (ready < 0) return ready;
+  return waits[0].revents != 0 ? FERRY_OK : FERRY_INTERRUPTED;
+}
+
+[[noreturn]] void throw_given_up(const Query& query, ferry_status status) {
+  switch (status) {
+    case FERRY_TIMED_OUT:
+      throw Failure(status, "the name server did not tell the address of '" + query.host + "' in time");
+    case FERRY_INTERRUPTED:
+      throw Failure(status, "cancelled while '" + query.host + "' was looked up");
+    default:
+      throw Failure(status, "waiting for the look-up of '" + query.host + "' failed");
   }
-  if (ready < 0) throw Failure(ready, "waiting for the look-up of '" + query.host + "' failed");
-  if (waits[0].revents == 0) throw Failure(FERRY_INTERRUPTED, "cancelled while '" + query.host + "' was looked up");
-  while (!query.done.load(std::memory_order_acquire)) {
-  }  // readable means set; this orders our reads after it
 }
 
 }  // namespace
@@ -217,8 +224,13 @@ std::vector<SocketAddress> resolve(const Address& address, Family family, std::i
   if (plugin::deadline_passed(deadline_ns)) {
     throw Failure(plugin::out_of_time(deadline_ns), "looking a host name up takes waiting");
   }
-  start(query);
-  await(*query, deadline_ns, cancel);
+  std::thread thread = start(query);
+  const ferry_status status = await(*query, deadline_ns, cancel);
+  if (status != FERRY_OK) {
+    thread.detach();
+    throw_given_up(*query, status);
+  }
+  thread.join();  // it has nothing left to do, and what it wrote is ours to read from here on
   return results_of(*query);
 }
 
