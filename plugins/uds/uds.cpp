@@ -83,7 +83,11 @@ std::optional<std::string> unwelcome(int socket, const AllowList& allowed) {
   return "uid " + std::to_string(who->uid) + ", gid " + std::to_string(who->gid) + ", pid " + std::to_string(who->pid);
 }
 
-Address resolve(const char* text) { return absolute(parse_address(text), std::filesystem::current_path().native()); }
+Address resolve(const char* text) {
+  Address address = parse_address(text);
+  if (!is_relative(address)) return address;
+  return absolute(std::move(address), std::filesystem::current_path().native());
+}
 
 UniqueFd make_socket() {
   UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
