@@ -13,9 +13,9 @@ namespace ferry {
 
 namespace {
 
-std::pair<std::unique_ptr<std::byte[]>, std::size_t> take_memory(std::size_t size) {
+std::pair<Memory, std::size_t> take_memory(std::size_t size) {
   if (size <= spare_buffer_bytes) return {take_spare_buffer(), spare_buffer_bytes};
-  return {std::unique_ptr<std::byte[]>(new std::byte[size]), size};
+  return {allocate_memory(size), size};
 }
 
 }  // namespace

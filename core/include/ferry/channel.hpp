@@ -2,7 +2,8 @@
 //
 // On byte streams a message is framed as Python's multiprocessing.connection frames it: a 4-byte big-endian signed
 // length, or -1 and an 8-byte big-endian unsigned length above 2^31-1, then the payload (CPython,
-// Lib/multiprocessing/connection.py, Connection._send_bytes). On record transports a message is a record.
+// Lib/multiprocessing/connection.py, Connection._send_bytes). A transport may ask for 8-aligned frames instead. On
+// record transports a message is a record. docs/reference/framing.md has the layouts.
 #pragma once
 
 #include <cstddef>
@@ -17,7 +18,8 @@
 
 namespace ferry {
 
-/// One sender thread and one receiver thread may use it at once. Move only.
+/// One sender thread and one receiver thread may use it at once; interrupt() is for any thread. Move only.
+/// Calls other than destruction, assignment, close and abort need a channel that has a connection.
 class Channel {
  public:
   Channel() noexcept = default;
@@ -25,6 +27,8 @@ class Channel {
   Channel(Channel&&) noexcept;
   Channel& operator=(Channel&&) noexcept;
   ~Channel();
+
+  explicit operator bool() const noexcept { return state_ != nullptr; }
 
   // ---- throwing, for ordinary use
   void send(ConstBytes message, Deadline deadline = Deadline::never());
@@ -34,33 +38,42 @@ class Channel {
   std::string receive_text(Deadline deadline = Deadline::never());
 
   // ---- not throwing, for hot paths
-  /// Sends one message; on a byte stream after a failed send the channel is broken and says so from then on.
+  /// Sends one message. too_large: above max_message, nothing was sent. A send that fails inside a message breaks the
+  /// channel: every later one returns closed. One that fails before its first byte may be repeated. [writer]
   [[nodiscard]] Status try_send(ConstBytes message, Deadline deadline = Deadline::never());
-  /// Sends many with as few system calls as the transport allows. `sent` counts whole messages handed over.
+  /// Sends many with as few system calls as the transport allows. `sent` counts whole messages handed over; on failure
+  /// the others have not been sent. [writer]
   [[nodiscard]] Status send_many(std::span<const ConstBytes> messages, std::size_t& sent,
                                  Deadline deadline = Deadline::never());
   /// The next message as a view into the transport's memory or the channel's buffer, valid until the next call that
-  /// receives. No copy where the transport lends.
+  /// receives. No copy where the transport lends. Statuses of Connection::read, and: too_large (above max_message),
+  /// protocol (no frame starts so), reset (the peer ended inside a message). After would_block, timed_out and
+  /// interrupted nothing is lost: the next call goes on where this one stopped. [reader]
   [[nodiscard]] Status receive_view(ConstBytes& message, Deadline deadline = Deadline::never());
-  /// At least one message and all that have already arrived, up to messages.size(); `received` counts them. The views
-  /// are valid until the next call that receives.
+  /// At least one message and those that arrived with it, up to messages.size(); `received` counts them. The views are
+  /// valid until the next call that receives. [reader]
   [[nodiscard]] Status receive_many(std::span<ConstBytes> messages, std::size_t& received,
                                     Deadline deadline = Deadline::never());
 
-  /// Holds back small messages until uncork() or 64 KiB have gathered; flush happens in the calling thread.
+  /// Holds back small messages until uncork() or 64 KiB have gathered; flush happens in the calling thread. What is
+  /// held back at close() or abort() is dropped. [writer]
   void cork() noexcept;
+  /// Sends what is held back. After would_block, timed_out and interrupted it may be called again. [writer]
   [[nodiscard]] Status uncork(Deadline deadline = Deadline::never());
 
-  /// Python's mutual HMAC challenge. The client answers first, the listener challenges first. Throws
-  /// Error(authentication). Bounded by the `handshake_deadline` option when `deadline` is later.
+  /// Python's mutual HMAC challenge, see authentication.hpp. The client answers first, the listener challenges first.
+  /// Throws Error(authentication), or what the connection fails with; the channel is then of no more use. Bounded by
+  /// the `handshake_deadline` option when `deadline` is later. [owner]
   void authenticate_as_client(std::string_view key, Deadline deadline = Deadline::never());
   void authenticate_as_listener(std::string_view key, Deadline deadline = Deadline::never());
 
+  /// As Connection's calls of the same names.
   [[nodiscard]] Status shutdown_write() noexcept;
   void interrupt() noexcept;
   Status close() noexcept;
   void abort() noexcept;
 
+  /// Stays owned here. Bytes read or written beside the channel break its framing.
   Connection& connection() noexcept;
   std::uint64_t max_message() const noexcept;
 

@@ -20,6 +20,12 @@ class Plugin;
 using ConstBytes = std::span<const std::byte>;
 using MutableBytes = std::span<std::byte>;
 
+/// Memory of malloc.
+struct FreeMemory {
+  void operator()(std::byte* memory) const noexcept;
+};
+using Memory = std::unique_ptr<std::byte[], FreeMemory>;
+
 /// Outcome of a data-plane call. `size` counts what was transferred even when status is not ok.
 struct [[nodiscard]] IoResult {
   Status status = Status::ok;
@@ -119,7 +125,7 @@ class Connection {
   friend class Listener;
   /// Memory of the lending emulation; see lend_emulation.cpp.
   struct LentBuffer {
-    std::unique_ptr<std::byte[]> memory;
+    Memory memory;
     std::size_t capacity = 0;
     std::size_t begin = 0;
     std::size_t end = 0;

@@ -1,0 +1,131 @@
+// The frame codec: how messages stand in a byte stream. No I/O, no memory; the layout is in docs/reference/framing.md.
+//
+//   python    4-byte big-endian signed length, or -1 and an 8-byte big-endian length; then the payload. As CPython's
+//             Lib/multiprocessing/connection.py, Connection._send_bytes writes it.
+//   aligned   8-byte big-endian length; the payload; zeros up to a multiple of 8. So every payload starts 8-aligned
+//   where
+//             the stream itself does (frame_alignment 8 in ferry_connection_info).
+#pragma once
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "ferry/connection.hpp"
+
+namespace ferry {
+
+enum class FrameFormat : std::uint8_t { python, aligned };
+
+inline constexpr std::size_t python_header_bytes = 4;
+inline constexpr std::size_t python_long_header_bytes = 12;
+inline constexpr std::size_t aligned_header_bytes = 8;
+inline constexpr std::size_t max_frame_header_bytes = python_long_header_bytes;
+inline constexpr std::size_t frame_alignment_bytes = 8;
+inline constexpr std::uint64_t python_short_limit = 0x7fffffff;  // largest length that fits the 4-byte form
+/// No payload is larger, whatever the configured limit: sums of sizes then cannot overflow.
+inline constexpr std::uint64_t max_frame_payload_bytes = std::uint64_t{1} << 62;
+
+inline std::uint32_t load_big_endian_32(const std::byte* from) noexcept {
+  std::uint32_t value;
+  std::memcpy(&value, from, sizeof(value));
+  return std::endian::native == std::endian::little ? __builtin_bswap32(value) : value;
+}
+inline std::uint64_t load_big_endian_64(const std::byte* from) noexcept {
+  std::uint64_t value;
+  std::memcpy(&value, from, sizeof(value));
+  return std::endian::native == std::endian::little ? __builtin_bswap64(value) : value;
+}
+inline void store_big_endian_32(std::byte* to, std::uint32_t value) noexcept {
+  if (std::endian::native == std::endian::little) value = __builtin_bswap32(value);
+  std::memcpy(to, &value, sizeof(value));
+}
+inline void store_big_endian_64(std::byte* to, std::uint64_t value) noexcept {
+  if (std::endian::native == std::endian::little) value = __builtin_bswap64(value);
+  std::memcpy(to, &value, sizeof(value));
+}
+
+/// Zero bytes that follow a payload of `size` bytes.
+constexpr std::size_t frame_padding(FrameFormat format, std::uint64_t size) noexcept {
+  return format == FrameFormat::aligned ? static_cast<std::size_t>(-size % frame_alignment_bytes) : 0;
+}
+
+/// Bytes of the header of a payload of `size` bytes.
+constexpr std::size_t frame_header_size(FrameFormat format, std::uint64_t size) noexcept {
+  if (format == FrameFormat::aligned) return aligned_header_bytes;
+  return size <= python_short_limit ? python_header_bytes : python_long_header_bytes;
+}
+
+/// Writes the header of a payload of `size` bytes and returns its own size, at most max_frame_header_bytes.
+inline std::size_t write_frame_header(FrameFormat format, std::uint64_t size, std::byte* to) noexcept {
+  if (format == FrameFormat::aligned) {
+    store_big_endian_64(to, size);
+    return aligned_header_bytes;
+  }
+  if (size <= python_short_limit) {
+    store_big_endian_32(to, static_cast<std::uint32_t>(size));
+    return python_header_bytes;
+  }
+  store_big_endian_32(to, 0xffffffff);
+  store_big_endian_64(to + 4, size);
+  return python_long_header_bytes;
+}
+
+/// memcpy without the call for the sizes that messages have: two overlapping halves.
+inline void copy_payload(std::byte* to, const std::byte* from, std::size_t size) noexcept {
+  if (size > 128) {
+    std::memcpy(to, from, size);
+  } else if (size >= 64) {
+    std::memcpy(to, from, 64);
+    std::memcpy(to + size - 64, from + size - 64, 64);
+  } else if (size >= 32) {
+    std::memcpy(to, from, 32);
+    std::memcpy(to + size - 32, from + size - 32, 32);
+  } else if (size >= 16) {
+    std::memcpy(to, from, 16);
+    std::memcpy(to + size - 16, from + size - 16, 16);
+  } else if (size >= 8) {
+    std::memcpy(to, from, 8);
+    std::memcpy(to + size - 8, from + size - 8, 8);
+  } else {
+    for (std::size_t i = 0; i < size; ++i) to[i] = from[i];
+  }
+}
+
+/// The beginning of a frame, as far as it is known.
+struct FrameHead {
+  std::uint64_t payload = 0;  ///< bytes; 0 until the header is whole
+  std::size_t header = 0;     ///< bytes of the header
+  /// Bytes of the whole frame; of the header while that is not whole.
+  std::uint64_t total = 0;
+};
+
+/// Reads the header at the start of `bytes`, which may hold any part of the stream from a frame's start on.
+/// Ok: `head` is whole. would_block: head.total bytes are needed to say more. protocol: no frame starts so.
+/// too_large: the payload is above `max_payload`.
+inline Status read_frame_head(FrameFormat format, ConstBytes bytes, std::uint64_t max_payload,
+                              FrameHead& head) noexcept {
+  const bool python = format == FrameFormat::python;
+  head = {};
+  head.total = head.header = python ? python_header_bytes : aligned_header_bytes;
+  if (bytes.size() < head.header) return Status::would_block;
+  if (python) {
+    const auto length = static_cast<std::int32_t>(load_big_endian_32(bytes.data()));
+    if (length < -1) return Status::protocol;
+    if (length == -1) {
+      head.total = head.header = python_long_header_bytes;
+      if (bytes.size() < head.header) return Status::would_block;
+      head.payload = load_big_endian_64(bytes.data() + 4);
+    } else {
+      head.payload = static_cast<std::uint32_t>(length);
+    }
+  } else {
+    head.payload = load_big_endian_64(bytes.data());
+  }
+  if (head.payload > max_payload || head.payload > max_frame_payload_bytes) return Status::too_large;
+  head.total = head.header + head.payload + frame_padding(format, head.payload);
+  return Status::ok;
+}
+
+}  // namespace ferry

@@ -1,0 +1,209 @@
+#include "message_receiver.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+#include <utility>
+
+#include "spare_buffer.hpp"
+
+namespace ferry {
+
+namespace {
+
+/// Frames above this are read at their exact size; below, whatever has arrived is read with them.
+constexpr std::uint64_t exact_read_above_bytes = 32u << 10;
+/// What a stalled peer may leave behind of a message before it costs a whole buffer.
+constexpr std::size_t little_bytes = 4096;
+/// Fills of an empty buffer, since the last large message, after which a grown buffer is given back.
+constexpr std::uint32_t fills_to_shrink = 32;
+
+bool may_go_on(Status status) noexcept {
+  return status == Status::would_block || status == Status::timed_out || status == Status::interrupted;
+}
+
+}  // namespace
+
+MessageReceiver::MessageReceiver(Connection& connection)
+    : connection_(connection), max_message_(connection.settings().max_message) {
+  const ferry_connection_info facts = connection.info();
+  format_ = facts.frame_alignment == frame_alignment_bytes ? FrameFormat::aligned : FrameFormat::python;
+  max_view_ = connection.lends() ? facts.max_view : 0;
+}
+
+MessageReceiver::~MessageReceiver() { release(); }
+
+Status MessageReceiver::receive(std::span<ConstBytes> messages, std::size_t& received, Deadline deadline) {
+  received = 0;
+  if (messages.empty()) return Status::invalid;
+  if (lent_bytes_ > 0) connection_.consume(std::exchange(lent_bytes_, 0));
+  try {
+    if (connection_.kind() == FERRY_RECORDS) return receive_records(messages, received, deadline);
+    if (max_view_ > 0 && unread() == 0) return receive_lent(messages, received, deadline);
+    return receive_buffered(messages, received, deadline);
+  } catch (const std::bad_alloc&) {
+    return Status::no_resources;
+  }
+}
+
+MessageReceiver::Parsed MessageReceiver::parse(ConstBytes bytes, std::span<ConstBytes> messages) const noexcept {
+  Parsed parsed;
+  const std::byte* at = bytes.data();
+  const std::byte* const limit = at + bytes.size();
+  const auto left = [&] { return static_cast<std::size_t>(limit - at); };
+  if (format_ == FrameFormat::python) {  // short frames by the thousand: nothing but a load, two tests and a store
+    const std::uint64_t longest = std::min(max_message_, python_short_limit);
+    while (parsed.messages < messages.size() && left() >= python_header_bytes) {
+      const std::uint32_t size = load_big_endian_32(at);
+      if (size > longest || size > left() - python_header_bytes) break;
+      messages[parsed.messages++] = {at + python_header_bytes, size};
+      at += python_header_bytes + size;
+    }
+  }
+  while (parsed.messages < messages.size()) {
+    FrameHead head;
+    const Status status = read_frame_head(format_, {at, left()}, max_message_, head);
+    if (status != Status::ok || head.total > left()) {
+      if (status != Status::ok) parsed.status = status;
+      parsed.wanted = head.total;
+      break;
+    }
+    messages[parsed.messages++] = {at + head.header, static_cast<std::size_t>(head.payload)};
+    at += head.total;
+  }
+  if (parsed.messages > 0) parsed.status = Status::ok;
+  parsed.bytes = bytes.size() - left();
+  return parsed;
+}
+
+Status MessageReceiver::receive_buffered(std::span<ConstBytes> messages, std::size_t& received, Deadline deadline) {
+  for (;;) {
+    const Parsed parsed = parse({memory_.get() + begin_, unread()}, messages);
+    if (parsed.status == Status::ok) {
+      begin_ += parsed.bytes;
+      received = parsed.messages;
+      return Status::ok;
+    }
+    if (parsed.status != Status::would_block) return parsed.status;
+    const Status status = fill(parsed.wanted, deadline);
+    if (status != Status::ok) return status;
+  }
+}
+
+Status MessageReceiver::receive_lent(std::span<ConstBytes> messages, std::size_t& received, Deadline deadline) {
+  std::uint64_t wanted = python_header_bytes;
+  for (;;) {
+    ConstBytes view;
+    Status status = connection_.peek(view, wanted, deadline);
+    if (status == Status::end && connection_.peek(view, 1, Deadline::no_wait()) == Status::ok) return Status::reset;
+    if (status != Status::ok) return status;
+    const Parsed parsed = parse(view, messages);
+    if (parsed.status == Status::ok) {
+      lent_bytes_ = parsed.bytes;
+      received = parsed.messages;
+      return Status::ok;
+    }
+    if (parsed.status != Status::would_block) return parsed.status;
+    wanted = parsed.wanted;
+    if (wanted <= max_view_) continue;
+    status = fill(wanted, deadline);
+    return status != Status::ok ? status : receive_buffered(messages, received, deadline);
+  }
+}
+
+/// Reads once, towards a frame of `wanted` bytes.
+Status MessageReceiver::fill(std::uint64_t wanted, Deadline deadline) {
+  make_room(wanted);
+  std::size_t size = capacity_ - end_;
+  const bool large = wanted > exact_read_above_bytes;
+  if (large || max_view_ > 0) size = static_cast<std::size_t>(std::min<std::uint64_t>(size, wanted - unread()));
+  const IoResult result = connection_.read({memory_.get() + end_, size}, deadline);
+  end_ += result.size;
+  if (result) return Status::ok;
+  if (result.status == Status::end && unread() > 0) return Status::reset;
+  if (may_go_on(result.status)) leave_little();
+  return result.status;
+}
+
+void MessageReceiver::make_room(std::uint64_t wanted) {
+  if (unread() == 0) {
+    begin_ = end_ = 0;
+    if (capacity_ > spare_buffer_bytes && ++fills_since_large_ > fills_to_shrink) release();
+  }
+  if (wanted > spare_buffer_bytes) fills_since_large_ = 0;
+  if (begin_ > 0 && begin_ + wanted > capacity_) {
+    std::memmove(memory_.get(), memory_.get() + begin_, unread());
+    end_ -= std::exchange(begin_, 0);
+  }
+  if (end_ == capacity_) {
+    const std::size_t most = std::max(spare_buffer_bytes, 4 * capacity_);
+    set_capacity(std::max(spare_buffer_bytes, static_cast<std::size_t>(std::min<std::uint64_t>(wanted, most))));
+  }
+}
+
+/// Keeps what is unread, which is at the front.
+void MessageReceiver::set_capacity(std::size_t capacity) {
+  const bool from_malloc = memory_ != nullptr && capacity_ != spare_buffer_bytes;
+  if (from_malloc && capacity != spare_buffer_bytes) {  // the kernel can move pages instead of copying them
+    void* moved = std::realloc(memory_.get(), capacity);
+    if (moved == nullptr) throw std::bad_alloc();
+    (void)memory_.release();
+    memory_.reset(static_cast<std::byte*>(moved));
+    capacity_ = capacity;
+    return;
+  }
+  Memory memory = capacity == spare_buffer_bytes ? take_spare_buffer() : allocate_memory(capacity);
+  const std::size_t kept = end_;
+  if (kept > 0) std::memcpy(memory.get(), memory_.get(), kept);
+  release();
+  memory_ = std::move(memory);
+  capacity_ = capacity;
+  end_ = kept;
+}
+
+/// Before the caller goes away for an unknown time: keeps as little memory as what is unread needs.
+void MessageReceiver::leave_little() noexcept {
+  if (unread() == 0) return release();
+  if (unread() > little_bytes || capacity_ != spare_buffer_bytes) return;
+  const std::size_t kept = unread();
+  auto* little = static_cast<std::byte*>(std::malloc(kept));
+  if (little == nullptr) return;  // then the buffer stays; nothing is lost
+  std::memcpy(little, memory_.get() + begin_, kept);
+  release();
+  memory_.reset(little);
+  capacity_ = end_ = kept;
+}
+
+void MessageReceiver::release() noexcept {
+  if (capacity_ == spare_buffer_bytes) give_spare_buffer(std::move(memory_));
+  memory_.reset();
+  capacity_ = begin_ = end_ = 0;
+  fills_since_large_ = 0;
+}
+
+Status MessageReceiver::receive_records(std::span<ConstBytes> messages, std::size_t& received, Deadline deadline) {
+  begin_ = end_ = 0;
+  if (memory_ == nullptr) set_capacity(spare_buffer_bytes);
+  Status status = read_record(messages[0], deadline);
+  while (status == Status::too_large && capacity_ < max_message_) {
+    set_capacity(static_cast<std::size_t>(std::min<std::uint64_t>(max_message_, 4 * capacity_)));
+    status = read_record(messages[0], deadline);
+  }
+  if (status == Status::ok && messages[0].size() > max_message_) status = Status::too_large;
+  if (may_go_on(status)) release();
+  if (status != Status::ok) return status;
+  for (received = 1; received < messages.size(); ++received) {
+    if (read_record(messages[received], Deadline::no_wait()) != Status::ok) break;
+  }
+  return Status::ok;
+}
+
+Status MessageReceiver::read_record(ConstBytes& message, Deadline deadline) {
+  const IoResult result = connection_.read({memory_.get() + end_, capacity_ - end_}, deadline);
+  if (result) message = {memory_.get() + end_, result.size};
+  end_ += result.size;
+  return result.status;
+}
+
+}  // namespace ferry

@@ -1,0 +1,69 @@
+// The sending half of a channel: messages into a connection, with as few system calls and copies as their sizes allow.
+//
+// One small message is put together with its header on the stack. Many are packed into a staging buffer (the thread's
+// spare one), and large ones among them are written from where they are, between pieces of the staging buffer.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "ferry/connection.hpp"
+#include "frame.hpp"
+
+namespace ferry {
+
+/// Belongs to the connection's writer. The connection outlives it and is not moved.
+class MessageSender {
+ public:
+  explicit MessageSender(Connection& connection);
+  ~MessageSender();
+  MessageSender(const MessageSender&) = delete;
+  MessageSender& operator=(const MessageSender&) = delete;
+
+  /// Statuses as Connection::write, and: too_large (above the connection's max_message; nothing was sent), closed (an
+  /// earlier send broke off inside a message). After would_block, timed_out and interrupted with nothing of it written
+  /// the message can be sent again.
+  Status send(ConstBytes message, Deadline deadline) {
+    constexpr std::size_t overhead = python_header_bytes;
+    if (!plain_ || message.size() > gather_limit_) [[unlikely]]
+      return send_otherwise(message, deadline);
+    std::byte frame[overhead + stack_limit];
+    store_big_endian_32(frame, static_cast<std::uint32_t>(message.size()));
+    copy_payload(frame + overhead, message.data(), message.size());
+    const IoResult result = connection_.write({frame, overhead + message.size()}, deadline);
+    return result ? Status::ok : failed(result);
+  }
+  /// `sent` counts whole messages written, or held back while corked.
+  Status send_many(std::span<const ConstBytes> messages, std::size_t& sent, Deadline deadline);
+  void cork() noexcept;
+  Status uncork(Deadline deadline);
+
+  static constexpr std::size_t stack_limit = 2048;
+  static constexpr std::size_t staging_bytes = std::size_t{64} << 10;
+  static constexpr std::size_t pack_limit = 4096;  // larger messages are written from where they are
+
+ private:
+  struct Batch;
+  Status send_otherwise(ConstBytes message, Deadline deadline);
+  Status send_record(ConstBytes message, Deadline deadline);
+  Status failed(IoResult result) noexcept;
+  std::size_t pack(std::span<const ConstBytes> messages) noexcept;
+  void add_large(Batch& batch, ConstBytes message) noexcept;
+  Status flush(Batch& batch, Deadline deadline, std::size_t& written);
+  std::size_t whole_frames(std::span<const ConstBytes> messages, std::size_t bytes) const noexcept;
+  void update_plain() noexcept;
+
+  Connection& connection_;
+  std::uint64_t max_message_;
+  std::size_t gather_limit_;  // of send's direct way
+  FrameFormat format_;
+  bool plain_ = true;  // python frames on a stream, not broken, nothing held back: send's direct way
+  bool corked_ = false;
+  bool broken_ = false;
+  Memory staging_;
+  std::size_t staged_ = 0;
+};
+
+}  // namespace ferry
