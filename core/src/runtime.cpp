@@ -55,19 +55,6 @@ std::string key_of(const Plugin& plugin, const OptionValues& options) {
 
 }  // namespace
 
-TransportHandle create_transport(const Plugin& plugin, const OptionValues& options) {
-  const std::string name(plugin.name());
-  ferry_error error = empty_error();
-  ferry_transport* made = nullptr;
-  const ferry_values values = options.abi();
-  const ferry_status status =
-      call_plugin(error, [&] { return plugin.abi().create(&host_for(name), &values, &made, &error); });
-  if (status != FERRY_OK) throw_error(error, "create transport", name);
-  const std::string problem = problem_of(made);
-  if (!problem.empty()) throw Error(Status::internal, "create transport", name, problem);
-  return TransportHandle(made);
-}
-
 ferry_transport* Runtime::State::transport_for(const Plugin& plugin, const OptionValues& options) {
   const std::lock_guard lock(mutex);
   TransportHandle& handle = transports[key_of(plugin, options)];

@@ -1,4 +1,4 @@
-// What a Runtime owns, and the cold calls into plugins with everything checked that comes back.
+// What a Runtime owns, and the steps of connecting.
 #pragma once
 
 #include <map>
@@ -8,16 +8,9 @@
 #include <vector>
 
 #include "ferry/runtime.hpp"
+#include "transport_handle.hpp"
 
 namespace ferry {
-
-struct TransportDeleter {
-  void operator()(ferry_transport* transport) const noexcept { transport->ops->destroy(transport); }
-};
-using TransportHandle = std::unique_ptr<ferry_transport, TransportDeleter>;
-
-/// Makes a transport and checks it. Throws Error.
-TransportHandle create_transport(const Plugin& plugin, const OptionValues& options);
 
 struct Runtime::State {
   explicit State(Config wanted) : config(std::move(wanted)), registry(config.plugins) {}
