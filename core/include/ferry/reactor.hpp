@@ -19,13 +19,15 @@ struct uv_loop_s;
 namespace ferry {
 
 class Reactor;
+class ReactorCore;
 
 /// Finite limits of one connection in a reactor; all in bytes unless said.
 struct ReactorLimits {
-  std::size_t write_high_watermark = 1u << 20;  ///< above it: write() returns false, reading of a paired side should pause
-  std::size_t write_low_watermark = 256u << 10; ///< on_writable fires when the queue falls to it
-  std::size_t read_budget = 256u << 10;         ///< read from one connection per loop turn, for fairness
-  std::uint32_t accept_budget = 16;             ///< connections accepted per listener and turn
+  std::size_t write_high_watermark =
+      1u << 20;  ///< above it: write() returns false, reading of a paired side should pause
+  std::size_t write_low_watermark = 256u << 10;  ///< on_writable fires when the queue falls to it
+  std::size_t read_budget = 256u << 10;          ///< read from one connection per loop turn, for fairness
+  std::uint32_t accept_budget = 16;              ///< connections accepted per listener and turn
 };
 
 /// A connection owned by a reactor. Loop thread only. Kept alive by the reactor until it is closed; user code holds
@@ -100,7 +102,8 @@ class Reactor {
   void post(std::function<void()> task);
 
   std::shared_ptr<ReactorListener> listen(Listener listener, std::function<void(Connection)> on_accept,
-                                          std::function<void(const ferry_error&)> on_error = {});
+                                          std::function<void(const ferry_error&)> on_error = {},
+                                          ReactorLimits limits = {});
   std::shared_ptr<ReactorConnection> add(Connection connection, ReactorConnection::Handlers handlers,
                                          ReactorLimits limits = {});
   /// Connects without blocking the loop; the result arrives in `done` exactly once, unless cancelled.
@@ -111,8 +114,7 @@ class Reactor {
   uv_loop_s* loop() noexcept;
 
  private:
-  struct State;
-  std::unique_ptr<State> state_;
+  std::shared_ptr<ReactorCore> core_;
 };
 
 }  // namespace ferry

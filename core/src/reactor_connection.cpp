@@ -1,0 +1,492 @@
+#include "reactor_connection.hpp"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "ferry/log.hpp"
+
+namespace ferry {
+namespace {
+
+/// How often a transport may say "ready" and then not be, in a row, before others get their turn.
+constexpr int ready_retries = 8;
+
+}  // namespace
+
+ConnectionDriver::ConnectionDriver(ReactorCore& core, Connection connection, Handlers handlers, ReactorLimits limits)
+    : core_(core),
+      connection_(std::move(connection)),
+      raw_(connection_.raw()),
+      ops_(raw_->ops),
+      handlers_(std::move(handlers)),
+      limits_(limits),
+      wait_(connection_.settings().wait),
+      format_(connection_.info().frame_alignment == frame_alignment_bytes ? FrameFormat::aligned : FrameFormat::python),
+      inbox_(format_, connection_.settings().max_message),
+      queue_(core.chunks()) {
+  limits_.read_budget = std::max<std::size_t>(limits_.read_budget, 1);
+  if (connection_.kind() == FERRY_RECORDS) {
+    record_sizes_ = std::make_unique<std::vector<std::uint64_t>>();
+    const std::uint64_t largest = std::min(connection_.info().max_record, connection_.settings().max_message);
+    core.enlarge_read_buffer(static_cast<std::size_t>(largest));
+  } else if (connection_.lends()) {
+    lend_ = connection_.extension<ferry_lend>(FERRY_EXT_LEND);
+  }
+}
+
+ConnectionDriver::~ConnectionDriver() = default;
+
+void ConnectionDriver::start() {
+  ferry_pollable in{};
+  ferry_pollable out{};
+  const ferry_status status_in = ops_->pollable(raw_, FERRY_READ, &in);
+  const ferry_status status_out = ops_->pollable(raw_, FERRY_WRITE, &out);
+  if (status_in != FERRY_OK || status_out != FERRY_OK) {
+    throw Error(Status::unsupported, "watch", connection_.descriptor(), "the transport has nothing to wait on");
+  }
+  read_events_ = uv_events_of(in.events);
+  write_events_ = uv_events_of(out.events);
+  const Watch::Callback callback = [](void* self, Watch& watch, int events) {
+    static_cast<ConnectionDriver*>(self)->on_ready(watch, events);
+  };
+  read_watch_ = Watch::open(core_.loop(), in.handle, callback, this);
+  if (in.handle != out.handle) write_watch_ = Watch::open(core_.loop(), out.handle, callback, this);
+  update_interest();
+  note_traffic();  // arms it before the first sleep
+}
+
+// ---------------------------------------------------------------------------------------------------------- input
+
+void ConnectionDriver::on_ready(const Watch& watch, int events) {
+  if (phase_ >= Phase::ended) return;
+  const bool both = write_watch_ == nullptr;
+  const bool in = (both || &watch == read_watch_.get()) && (events & read_events_) != 0;
+  const bool out = (both || &watch == write_watch_.get()) && (events & write_events_) != 0;
+  if (out) {
+    wants_room_ = blocked_;
+    if (std::exchange(blocked_, false)) schedule_flush();
+  }
+  if (in && wants_input()) phase_ == Phase::finishing ? finish() : read_turn();
+  if (phase_ < Phase::ended) update_interest();
+}
+
+bool ConnectionDriver::wants_input() const noexcept {
+  if (phase_ == Phase::open) return !paused_ && !input_ended_;
+  return phase_ == Phase::finishing || (phase_ == Phase::draining && !input_ended_);
+}
+
+void ConnectionDriver::note_traffic() {
+  if (!std::exchange(in_to_arm_, true)) core_.arm_later(*this);
+}
+
+void ConnectionDriver::read_left_over() {
+  in_to_read_ = false;
+  if (phase_ >= Phase::ended || !wants_input()) return;
+  phase_ == Phase::finishing ? finish() : read_turn();
+  if (phase_ < Phase::ended) update_interest();
+}
+
+void ConnectionDriver::read_turn() {
+  note_traffic();
+  if (!inbox_.empty() && delivers()) {
+    ConstBytes nothing_new;
+    deliver(nothing_new, false);
+  }
+  std::size_t budget = limits_.read_budget;
+  while (phase_ < Phase::ended && wants_input()) {
+    std::size_t taken = 0;
+    const Outcome outcome = read_once(budget, taken);
+    if (outcome == Outcome::stopped) return;
+    if (outcome == Outcome::would_block && failure_ != Status::ok) return end(failure_, false);
+    // After a partial read the transport is most likely empty; arm() finds out at no cost.
+    if (outcome == Outcome::would_block || (outcome == Outcome::partial && failure_ == Status::ok)) return;
+    budget -= std::min(budget, std::max<std::size_t>(taken, 1));
+    if (budget == 0) return schedule_read();
+  }
+}
+
+bool ConnectionDriver::spin_read() {
+  if (phase_ != Phase::open || !wants_input()) return false;
+  std::size_t taken = 0;
+  const Outcome outcome = read_once(limits_.read_budget, taken);
+  if (outcome == Outcome::full) schedule_read();
+  if (phase_ < Phase::ended) update_interest();
+  return outcome != Outcome::would_block;
+}
+
+ConnectionDriver::Outcome ConnectionDriver::read_once(std::size_t limit, std::size_t& taken) {
+  if (phase_ != Phase::open) return discard_once(taken);
+  return lend_ != nullptr ? read_lent(limit, taken) : read_copy(limit, taken);
+}
+
+ConnectionDriver::Outcome ConnectionDriver::read_copy(std::size_t limit, std::size_t& taken) {
+  const bool records = record_sizes_ != nullptr;
+  MutableBytes into;
+  if (!records && handlers_.on_message && !core_.run_handler("read", [&] { into = inbox_.spare(); })) {
+    end(Status::no_resources, false);
+    return Outcome::stopped;
+  }
+  const bool straight = !into.empty();
+  if (!straight) into = core_.read_buffer();
+  if (!records) into = into.first(std::min(limit, into.size()));
+  const IoResult result = connection_.read(into, Deadline::no_wait());
+  if (!result) return outcome_of(result.status);
+  taken = result.size;
+  ConstBytes bytes = straight ? ConstBytes() : ConstBytes(into.first(taken));
+  if (straight) inbox_.filled(taken);
+  deliver(bytes, true);
+  if (!delivers()) return Outcome::stopped;
+  return records || taken == into.size() ? Outcome::full : Outcome::partial;
+}
+
+ConnectionDriver::Outcome ConnectionDriver::read_lent(std::size_t limit, std::size_t& taken) {
+  const void* data = nullptr;
+  std::uint64_t size = 0;
+  const ferry_status status = lend_->peek(raw_, 1, &data, &size, FERRY_NO_WAIT);
+  if (status != FERRY_OK) return outcome_of(static_cast<Status>(status));
+  const ConstBytes view = ConstBytes(static_cast<const std::byte*>(data), std::min<std::size_t>(size, limit));
+  ConstBytes rest = view;
+  deliver(rest, false);
+  taken = view.size() - rest.size();
+  if (raw_ == nullptr) return Outcome::stopped;
+  lend_->consume(raw_, taken);
+  if (!delivers()) return Outcome::stopped;
+  return Outcome::full;  // a ring may hold a second run of bytes behind its end
+}
+
+ConnectionDriver::Outcome ConnectionDriver::discard_once(std::size_t& taken) {
+  const MutableBytes into = core_.read_buffer();
+  const IoResult result = connection_.read(into, Deadline::no_wait());
+  if (!result) return outcome_of(result.status);
+  taken = result.size;
+  return taken == into.size() ? Outcome::full : Outcome::partial;
+}
+
+ConnectionDriver::Outcome ConnectionDriver::outcome_of(Status failure) {
+  if (failure == Status::would_block || failure == Status::timed_out) return Outcome::would_block;
+  if (failure == Status::end) {
+    on_input_end();
+  } else {
+    end(failure_ != Status::ok ? failure_ : failure, false);
+  }
+  return Outcome::stopped;
+}
+
+// `keep_rest`: what a paused reader leaves must be copied, because the read buffer is everybody's.
+void ConnectionDriver::deliver(ConstBytes& bytes, bool keep_rest) {
+  Status framing = Status::ok;
+  in_handler_ = true;
+  const bool served = core_.run_handler("on_message", [&] {
+    if (handlers_.on_bytes) {
+      handlers_.on_bytes(*this, std::exchange(bytes, {}));
+    } else if (record_sizes_ != nullptr) {
+      handlers_.on_message(*this, std::exchange(bytes, {}));
+    } else {
+      framing = inbox_.feed(bytes, [this](ConstBytes message) {
+        handlers_.on_message(*this, message);
+        return delivers();
+      });
+      if (keep_rest && phase_ == Phase::open) inbox_.keep(std::exchange(bytes, {}));
+    }
+  });
+  in_handler_ = false;
+  if (!served) end(Status::internal, false);
+  if (framing != Status::ok) end(framing, false);
+  if (phase_ == Phase::ended) release_transport();
+}
+
+void ConnectionDriver::on_input_end() {
+  input_ended_ = true;
+  if (phase_ != Phase::open) return;
+  if (failure_ != Status::ok) return end(failure_, false);
+  if (!inbox_.empty()) return end(Status::reset, false);  // inside a message: as a channel says it
+  if (!handlers_.on_end) return close();
+  call("on_end", handlers_.on_end);
+}
+
+void ConnectionDriver::resume_reading() {
+  if (std::exchange(paused_, false) && phase_ == Phase::open) schedule_read();
+}
+
+void ConnectionDriver::schedule_read() {
+  if (!std::exchange(in_to_read_, true)) core_.read_later(*this);
+}
+
+// --------------------------------------------------------------------------------------------------------- output
+
+bool ConnectionDriver::write(ConstBytes bytes) {
+  if (!accepts_writes()) return false;
+  return record_sizes_ != nullptr ? send_record(bytes) : queue({{}, bytes, {}});
+}
+
+bool ConnectionDriver::send(ConstBytes message) {
+  if (!accepts_writes()) return false;
+  if (record_sizes_ != nullptr) return send_record(message);
+  static constexpr std::array<std::byte, frame_alignment_bytes> zeros{};
+  std::array<std::byte, max_frame_header_bytes> header;
+  const std::size_t header_size = write_frame_header(format_, message.size(), header.data());
+  return queue({ConstBytes(header).first(header_size), message,
+                ConstBytes(zeros).first(frame_padding(format_, message.size()))});
+}
+
+bool ConnectionDriver::queue(const Framed& message) {
+  if (message.payload.size() < flush_early_bytes || !write_through(message)) {
+    queue_.append(message.header, message.payload, message.padding);
+  }
+  return below_high_watermark();
+}
+
+bool ConnectionDriver::send_record(ConstBytes record) {
+  if (record.size() > connection_.info().max_record) {
+    throw Error(Status::too_large, "send", connection_.descriptor(), "the record is above the transport's limit");
+  }
+  record_sizes_->push_back(record.size());
+  queue_.append({}, record, {});
+  return below_high_watermark();
+}
+
+bool ConnectionDriver::below_high_watermark() {
+  schedule_flush();
+  if (queue_.size() >= flush_early_bytes && !blocked_) flush();
+  if (queue_.size() <= limits_.write_high_watermark) return true;
+  above_ = true;
+  return false;
+}
+
+/// Offers a large message to the transport before copying any of it; what is not taken is queued. False: not possible.
+bool ConnectionDriver::write_through(const Framed& message) {
+  if (blocked_) return false;
+  std::array<ferry_iovec, FERRY_MAX_IOVECS> pieces;
+  std::uint32_t count = queue_.gather(std::span(pieces).first(pieces.size() - 3));
+  std::size_t before = 0;
+  for (std::uint32_t i = 0; i < count; ++i) before += static_cast<std::size_t>(pieces[i].size);
+  if (before != queue_.size()) return false;
+  for (const ConstBytes piece : {message.header, message.payload, message.padding}) {
+    if (!piece.empty()) pieces[count++] = {piece.data(), piece.size()};
+  }
+  const std::int64_t result = ops_->write(raw_, pieces.data(), count, 0, FERRY_NO_WAIT);
+  if (result <= 0 && result != FERRY_WOULD_BLOCK) {
+    fail(static_cast<Status>(result));
+    return true;
+  }
+  std::size_t taken = result > 0 ? static_cast<std::size_t>(result) : 0;
+  const bool all = taken == before + message.size();
+  const auto cut = [&taken](ConstBytes piece) {
+    const std::size_t part = std::min(taken, piece.size());
+    taken -= part;
+    return piece.subspan(part);
+  };
+  const std::size_t old = std::min(taken, before);
+  taken -= old;
+  queue_.consume(old);
+  const ConstBytes header = cut(message.header);
+  const ConstBytes payload = cut(message.payload);
+  queue_.append(header, payload, cut(message.padding));
+  if (!all) (void)wait_for_room();
+  return true;
+}
+
+/// Writes what the transport takes. False: it takes no more for now, or has failed.
+bool ConnectionDriver::flush() {
+  std::array<ferry_iovec, FERRY_MAX_IOVECS> pieces;
+  for (int ready = 0; !queue_.empty() || (record_sizes_ != nullptr && !record_sizes_->empty());) {
+    if (record_sizes_ != nullptr) {
+      if (!flush_record()) return false;
+      continue;
+    }
+    const std::uint32_t count = queue_.gather(pieces);
+    std::size_t wanted = 0;
+    for (std::uint32_t i = 0; i < count; ++i) wanted += static_cast<std::size_t>(pieces[i].size);
+    const std::int64_t result = ops_->write(raw_, pieces.data(), count, 0, FERRY_NO_WAIT);
+    if (result > 0) queue_.consume(static_cast<std::size_t>(result));
+    if (result == static_cast<std::int64_t>(wanted)) continue;
+    if (result <= 0 && result != FERRY_WOULD_BLOCK) return fail(static_cast<Status>(result)), false;
+    if (!wait_for_room()) return false;
+    if (result > 0) {
+      ready = 0;
+    } else if (++ready == ready_retries) {
+      return schedule_flush(), false;
+    }
+  }
+  return true;
+}
+
+bool ConnectionDriver::flush_record() {
+  std::vector<std::uint64_t>& sizes = *record_sizes_;
+  const auto size = static_cast<std::size_t>(sizes[record_first_]);
+  std::array<ferry_iovec, FERRY_MAX_IOVECS> pieces;
+  std::uint32_t count = queue_.gather(pieces, size);
+  if (count == 0) pieces[count++] = {nullptr, 0};
+  const bool last = record_first_ + 1 == sizes.size();
+  const std::int64_t result = ops_->write(raw_, pieces.data(), count, last ? 0 : FERRY_WRITE_MORE, FERRY_NO_WAIT);
+  if (result == FERRY_WOULD_BLOCK) {
+    if (wait_for_room()) schedule_flush();
+    return false;
+  }
+  if (result < 0) return fail(static_cast<Status>(result)), false;
+  queue_.consume(size);
+  if (last) {
+    sizes.clear();
+    record_first_ = 0;
+  } else if (++record_first_ >= 1024) {
+    sizes.erase(sizes.begin(), sizes.begin() + static_cast<std::ptrdiff_t>(std::exchange(record_first_, 0)));
+  }
+  return true;
+}
+
+/// True: the transport can take more after all. False: its handle will tell, or it has failed.
+bool ConnectionDriver::wait_for_room() {
+  const std::int32_t answer = ops_->arm(raw_, FERRY_WRITE);
+  if (answer == FERRY_READY) return true;
+  if (answer < 0) return fail(static_cast<Status>(answer)), false;
+  blocked_ = wants_room_ = true;
+  update_interest();
+  return false;
+}
+
+/// The transport cannot go on. What the peer sent before that is still delivered: a last answer often comes with it.
+void ConnectionDriver::fail(Status status) {
+  if (status == Status::ok) status = Status::internal;  // a write of no bytes: the plugin breaks its contract
+  queue_.clear();
+  if (record_sizes_ != nullptr) record_sizes_->clear();
+  record_first_ = 0;
+  blocked_ = wants_room_ = false;
+  write_shut_ = shut_done_ = true;
+  if (phase_ != Phase::open || input_ended_) return end(status, false);
+  if (failure_ == Status::ok) failure_ = status;
+  schedule_read();
+}
+
+void ConnectionDriver::shutdown_write() {
+  if (!accepts_writes()) return;
+  if (!FERRY_HAS(ops_, ferry_connection_ops, shutdown_write)) {
+    throw Error(Status::unsupported, "shutdown_write", connection_.descriptor(), "the transport has no half-close");
+  }
+  write_shut_ = true;
+  schedule_flush();
+}
+
+void ConnectionDriver::half_close() {
+  shut_done_ = true;
+  const ferry_status status = ops_->shutdown_write(raw_);
+  if (status != FERRY_OK) fail(static_cast<Status>(status));
+}
+
+// ----------------------------------------------------------------------------------------------------------- life
+
+void ConnectionDriver::schedule_flush() {
+  if (!std::exchange(in_to_flush_, true)) core_.flush_later(*this);
+}
+
+void ConnectionDriver::end_turn() {
+  in_to_flush_ = false;
+  if (phase_ < Phase::finishing && !blocked_) {
+    if (!queue_.empty() || record_sizes_ != nullptr) {
+      note_traffic();
+      flush();
+    }
+    if (queue_.empty() && phase_ == Phase::open && write_shut_ && !shut_done_) half_close();
+    if (queue_.empty() && phase_ == Phase::draining) finish();
+  }
+  if (phase_ == Phase::open && above_ && queue_.size() <= limits_.write_low_watermark) {
+    above_ = false;
+    call("on_writable", handlers_.on_writable);
+  }
+  if (phase_ == Phase::ended) return tell();
+  if ((phase_ == Phase::draining || phase_ == Phase::finishing) && !std::exchange(lingering_, true)) {
+    core_.linger(std::static_pointer_cast<ConnectionDriver>(shared_from_this()));
+  }
+  if (phase_ < Phase::ended) update_interest();
+}
+
+void ConnectionDriver::arm() {
+  in_to_arm_ = false;
+  if (phase_ >= Phase::ended || !wants_input()) return;
+  const std::int32_t answer = ops_->arm(raw_, FERRY_READ);
+  if (answer == FERRY_ARMED) return;
+  if (answer < 0 && failure_ == Status::ok) failure_ = static_cast<Status>(answer);
+  schedule_read();
+}
+
+void ConnectionDriver::close() {
+  if (phase_ != Phase::open) return;
+  if (failure_ != Status::ok) return end(failure_, false);
+  phase_ = Phase::draining;
+  const std::int64_t now = monotonic_now_ns();
+  linger_deadline_ns_ = now + std::min(connection_.settings().linger_ns, FERRY_FOREVER - now);
+  schedule_flush();
+}
+
+void ConnectionDriver::finish() {
+  phase_ = Phase::finishing;
+  for (int attempt = 0; attempt < ready_retries; ++attempt) {
+    const auto status = static_cast<Status>(ops_->finish(raw_, FERRY_NO_WAIT));
+    if (status == Status::ok) return end(Status::ok, true);
+    if (status != Status::would_block && status != Status::timed_out) return end(status, false);
+    if (ops_->arm(raw_, FERRY_READ) == FERRY_ARMED) return;
+  }
+}
+
+void ConnectionDriver::on_linger_tick() {
+  if (phase_ != Phase::draining && phase_ != Phase::finishing) return;
+  if (monotonic_now_ns() >= linger_deadline_ns_) {
+    // What is still queued here is lost, so the peer must not take the end for a complete one; what the transport has
+    // accepted may yet arrive.
+    end(Status::timed_out, phase_ == Phase::finishing);
+  } else if (phase_ == Phase::finishing) {
+    finish();
+  }
+}
+
+void ConnectionDriver::abort(Status reason) { end(reason, false); }
+
+void ConnectionDriver::end(Status status, bool graceful) noexcept {
+  if (phase_ >= Phase::ended) return;
+  phase_ = Phase::ended;
+  status_ = status;
+  graceful_ = graceful;
+  read_watch_.reset();
+  write_watch_.reset();
+  queue_.clear();
+  if (!in_handler_) release_transport();
+  schedule_flush();
+}
+
+void ConnectionDriver::give_up() noexcept {
+  handlers_ = {};
+  end(Status::internal, false);
+}
+
+void ConnectionDriver::release_transport() noexcept {
+  ferry_connection* const raw = connection_.release();
+  raw_ = nullptr;
+  if (raw != nullptr) graceful_ ? ops_->close(raw) : ops_->abort(raw);
+}
+
+void ConnectionDriver::tell() {
+  phase_ = Phase::told;
+  Handlers handlers = std::exchange(handlers_, {});
+  if (handlers.on_closed) core_.run_handler("on_closed", [&] { handlers.on_closed(*this, status_); });
+  core_.forget(*this);
+}
+
+template <class Handler>
+void ConnectionDriver::call(const char* what, Handler& handler) {
+  if (!handler) return;
+  in_handler_ = true;
+  const bool served = core_.run_handler(what, [&] { handler(*this); });
+  in_handler_ = false;
+  if (!served) end(Status::internal, false);
+  if (phase_ == Phase::ended) release_transport();
+}
+
+void ConnectionDriver::update_interest() {
+  const int in = wants_input() ? read_events_ : 0;
+  const int out = wants_room_ ? write_events_ : 0;
+  const bool accepted =
+      write_watch_ != nullptr ? read_watch_->want(in) && write_watch_->want(out) : read_watch_->want(in | out);
+  if (!accepted) end(Status::io, false);
+}
+
+}  // namespace ferry

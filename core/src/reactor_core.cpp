@@ -1,0 +1,348 @@
+#include "reactor_core.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "ferry/log.hpp"
+#include "reactor_connect_pool.hpp"
+#include "reactor_connection.hpp"
+#include "reactor_listener.hpp"
+#include "reactor_poll.hpp"
+#include "reactor_timer.hpp"
+
+namespace ferry {
+
+/// libuv's handles of one reactor. They outlive the core on an application's loop: until the loop has run again.
+struct ReactorCore::Handles {
+  explicit Handles(ReactorCore* owner) noexcept : core(owner) {}
+
+  static Handles& of(void* handle) noexcept { return *static_cast<Handles*>(static_cast<uv_handle_t*>(handle)->data); }
+
+  void open(uv_loop_t* loop) {
+    const int problem = uv_async_init(loop, &wake_up, [](uv_async_t* h) { of(h).core->on_wake_up(); });
+    if (problem != 0) throw Error(Status::no_resources, "make", "event loop", uv_strerror(problem), -problem);
+    (void)uv_prepare_init(loop, &prepare);
+    (void)uv_check_init(loop, &check);
+    (void)uv_idle_init(loop, &idle);
+    (void)uv_timer_init(loop, &linger);
+    each([this](uv_handle_t* handle) { handle->data = this; });
+    (void)uv_prepare_start(&prepare, [](uv_prepare_t* h) { of(h).core->before_poll(); });
+    (void)uv_check_start(&check, [](uv_check_t* h) { of(h).core->after_poll(); });
+    // They serve the others and give the loop no reason to run on.
+    uv_unref(reinterpret_cast<uv_handle_t*>(&wake_up));
+    uv_unref(reinterpret_cast<uv_handle_t*>(&prepare));
+    uv_unref(reinterpret_cast<uv_handle_t*>(&check));
+  }
+
+  void close() noexcept {
+    each([](uv_handle_t* handle) {
+      uv_close(handle, [](uv_handle_t* closed) {
+        Handles& handles = of(closed);
+        if (--handles.left == 0) delete &handles;
+      });
+    });
+  }
+
+  template <class Visit>
+  void each(Visit visit) {
+    visit(reinterpret_cast<uv_handle_t*>(&wake_up));
+    visit(reinterpret_cast<uv_handle_t*>(&prepare));
+    visit(reinterpret_cast<uv_handle_t*>(&check));
+    visit(reinterpret_cast<uv_handle_t*>(&idle));
+    visit(reinterpret_cast<uv_handle_t*>(&linger));
+  }
+
+  ReactorCore* core;
+  int left = 5;
+  uv_async_t wake_up{};
+  uv_prepare_t prepare{};
+  uv_check_t check{};
+  uv_idle_t idle{};
+  uv_timer_t linger{};
+};
+
+ReactorCore::ReactorCore(Reactor& reactor, uv_loop_t* loop)
+    : reactor_(reactor),
+      loop_(loop != nullptr ? loop : &own_loop_),
+      owns_loop_(loop == nullptr),
+      read_buffer_(std::make_unique_for_overwrite<std::byte[]>(read_buffer_bytes)) {
+  auto handles = std::make_unique<Handles>(this);
+  if (owns_loop_) {
+    const int problem = uv_loop_init(&own_loop_);
+    if (problem != 0) throw Error(Status::no_resources, "make", "event loop", uv_strerror(problem), -problem);
+  }
+  try {
+    handles->open(loop_);
+  } catch (...) {
+    if (owns_loop_) (void)uv_loop_close(&own_loop_);
+    throw;
+  }
+  handles_ = handles.release();
+}
+
+ReactorCore::~ReactorCore() {
+  if (!owns_loop_) return;
+  while (uv_run(&own_loop_, UV_RUN_DEFAULT) != 0) {
+  }
+  (void)uv_loop_close(&own_loop_);
+}
+
+void ReactorCore::shut_down() noexcept {
+  shut_down_ = true;
+  connects_.reset();
+  while (!listeners_.empty()) {
+    const auto listener = listeners_.back();
+    listener->close();
+  }
+  // What on_closed does may end others, but can add nothing.
+  for (const auto& connection : connections_) connection->abort(Status::interrupted);
+  while (!connections_.empty()) flush();
+  while (!timers_.empty()) (*timers_.begin())->cancel();
+  std::vector<std::function<void()>> dropped;
+  {
+    const std::lock_guard lock(posted_mutex_);
+    dropped.swap(posted_);
+  }
+  dropped.clear();
+  bury_dead();
+  lingering_.clear();
+  handles_->close();
+}
+
+void ReactorCore::require_running() const {
+  if (shut_down_) throw Error(Status::closed, "use", "reactor", "it is being destroyed");
+}
+
+void ReactorCore::enlarge_read_buffer(std::size_t minimum) {
+  if (minimum <= read_buffer_size_) return;
+  read_buffer_ = std::make_unique_for_overwrite<std::byte[]>(minimum);
+  read_buffer_size_ = minimum;
+}
+
+// ------------------------------------------------------------------------------------------------------ running
+
+void ReactorCore::run() {
+  stopped_ = false;
+  for (;;) {
+    run_posted();
+    // Pairs with the release in stop(): what happened before it is seen after run() has returned.
+    if (stop_.exchange(false, std::memory_order_acquire)) return;
+    const bool alive = uv_run(loop_, UV_RUN_DEFAULT) != 0;
+    if (stopped_ || stop_.exchange(false, std::memory_order_acquire)) return;
+    if (alive || !has_posted()) return;
+  }
+}
+
+void ReactorCore::stop() noexcept {
+  // Pairs with the acquire in run() and on_wake_up().
+  stop_.store(true, std::memory_order_release);
+  (void)uv_async_send(&handles_->wake_up);
+}
+
+void ReactorCore::post(std::function<void()> task) {
+  bool first = false;
+  {
+    const std::lock_guard lock(posted_mutex_);
+    first = posted_.empty();
+    posted_.push_back(std::move(task));
+  }
+  // Later tasks go with the first: whoever takes the list takes all of it, under the same lock.
+  if (first) (void)uv_async_send(&handles_->wake_up);
+}
+
+bool ReactorCore::has_posted() {
+  const std::lock_guard lock(posted_mutex_);
+  return !posted_.empty();
+}
+
+void ReactorCore::run_posted() {
+  std::vector<std::function<void()>> tasks;
+  {
+    const std::lock_guard lock(posted_mutex_);
+    tasks.swap(posted_);
+  }
+  for (std::function<void()>& task : tasks) {
+    (void)run_handler("post", task);
+    task = nullptr;  // what it holds ends before the next begins
+  }
+}
+
+void ReactorCore::on_wake_up() {
+  run_posted();
+  // Pairs with the release in stop().
+  if (stop_.exchange(false, std::memory_order_acquire)) {
+    stopped_ = true;
+    uv_stop(loop_);
+  }
+}
+
+// ----------------------------------------------------------------------------------------------------- the turn
+
+void ReactorCore::before_poll() {
+  serve_left_over();
+  flush();
+  settle_idle();
+  if (owns_loop_ && !work_left()) spin();
+  arm();
+  bury_dead();
+  settle_idle();
+}
+
+void ReactorCore::after_poll() {
+  flush();
+  bury_dead();
+  settle_idle();
+}
+
+void ReactorCore::serve_left_over() {
+  // What is scheduled from here on is for the next turn.
+  take_turns(to_read_, &ConnectionDriver::read_left_over);
+  for (const auto& listener : std::exchange(to_accept_, {})) listener->accept_turn();
+}
+
+void ReactorCore::flush() { take_turns(to_flush_, &ConnectionDriver::end_turn); }
+
+void ReactorCore::arm() { take_turns(to_arm_, &ConnectionDriver::arm); }
+
+void ReactorCore::take_turns(Work& work, void (ConnectionDriver::*turn)()) {
+  batch_.swap(work);
+  for (ConnectionDriver* connection : batch_) (connection->*turn)();
+  batch_.clear();
+}
+
+void ReactorCore::spin() {
+  if (to_arm_.empty() || to_arm_.size() > spin_connections) return;
+  const int timeout_ms = uv_backend_timeout(loop_);
+  if (timeout_ms == 0) return;
+  WaitPolicy& policy = to_arm_.back()->wait_policy();
+  if (policy.sleeps_at_once()) return;
+  const std::int64_t deadline =
+      timeout_ms < 0 ? FERRY_FOREVER : monotonic_now_ns() + std::int64_t{timeout_ms} * 1'000'000;
+  spin_found_others_ = false;
+  for (std::uint32_t round = 0; round < spin_rounds; ++round) {
+    if (!policy.spin(deadline, [this] { return spin_attempt(); })) return;
+    flush();
+    // Relaxed: only a hint to look around; on_wake_up() is what stops.
+    if (spin_found_others_ || work_left() || to_arm_.size() > spin_connections ||
+        stop_.load(std::memory_order_relaxed)) {
+      return;
+    }
+  }
+}
+
+bool ReactorCore::spin_attempt() {
+  for (std::size_t i = 0; i < to_arm_.size(); ++i) {
+    if (to_arm_[i]->spin_read()) return true;
+  }
+  if (++spin_attempts_ % spin_look_around != 0) return false;
+  return spin_found_others_ = loop_has_events(uv_backend_fd(loop_));
+}
+
+void ReactorCore::settle_idle() noexcept {
+  if (work_left()) {
+    (void)uv_idle_start(&handles_->idle, [](uv_idle_t*) {});
+  } else {
+    (void)uv_idle_stop(&handles_->idle);
+  }
+}
+
+void ReactorCore::bury_dead() noexcept {
+  if (dead_.empty()) return;
+  for (Work* work : {&to_read_, &to_flush_, &to_arm_}) {
+    std::erase_if(*work, [](ConnectionDriver* connection) { return connection->is_told(); });
+  }
+  const auto buried = std::exchange(dead_, {});  // ending them may run the user's destructors
+}
+
+void ReactorCore::read_later(ConnectionDriver& connection) {
+  to_read_.push_back(&connection);
+  settle_idle();
+}
+
+void ReactorCore::flush_later(ConnectionDriver& connection) {
+  to_flush_.push_back(&connection);
+  settle_idle();
+}
+
+void ReactorCore::accept_later(std::shared_ptr<ListenerDriver> listener) {
+  to_accept_.push_back(std::move(listener));
+  settle_idle();
+}
+
+void ReactorCore::linger(std::shared_ptr<ConnectionDriver> connection) {
+  lingering_.push_back(std::move(connection));
+  if (uv_is_active(reinterpret_cast<uv_handle_t*>(&handles_->linger)) != 0) return;
+  (void)uv_timer_start(
+      &handles_->linger, [](uv_timer_t* timer) { Handles::of(timer).core->check_lingering(); }, linger_check_ms,
+      linger_check_ms);
+}
+
+void ReactorCore::check_lingering() {
+  for (const auto& connection : lingering_) connection->on_linger_tick();
+  std::erase_if(lingering_, [](const auto& connection) { return connection->is_told(); });
+  if (lingering_.empty()) (void)uv_timer_stop(&handles_->linger);
+}
+
+// --------------------------------------------------------------------------------------------------- membership
+
+void ReactorCore::adopt(std::shared_ptr<ConnectionDriver> connection) {
+  require_running();
+  connection->index() = connections_.size();
+  connections_.push_back(std::move(connection));
+}
+
+void ReactorCore::forget(ConnectionDriver& connection) noexcept {
+  const std::size_t index = connection.index();
+  dead_.push_back(std::move(connections_[index]));
+  if (index + 1 < connections_.size()) {
+    connections_[index] = std::move(connections_.back());
+    connections_[index]->index() = index;
+  }
+  connections_.pop_back();
+}
+
+void ReactorCore::adopt(std::shared_ptr<ListenerDriver> listener) {
+  require_running();
+  listeners_.push_back(std::move(listener));
+}
+
+void ReactorCore::forget(ListenerDriver& listener) noexcept {
+  std::erase_if(listeners_, [&](const auto& each) { return each.get() == &listener; });
+}
+
+void ReactorCore::adopt(Timer& timer) {
+  require_running();
+  timers_.insert(&timer);
+}
+
+ConnectPool& ReactorCore::connects() {
+  require_running();
+  if (connects_ == nullptr) connects_ = std::make_unique<ConnectPool>();
+  return *connects_;
+}
+
+void ReactorCore::connect_started() noexcept {
+  if (pending_connects_++ == 0) uv_ref(reinterpret_cast<uv_handle_t*>(&handles_->wake_up));
+}
+
+void ReactorCore::connect_ended() noexcept {
+  if (--pending_connects_ == 0) uv_unref(reinterpret_cast<uv_handle_t*>(&handles_->wake_up));
+}
+
+void ReactorCore::log_exception(std::string_view what, const std::exception_ptr& exception) noexcept {
+  try {
+    std::string text = "handler " + std::string(what) + " threw ";
+    try {
+      std::rethrow_exception(exception);
+    } catch (const std::exception& known) {
+      text += known.what();
+    } catch (...) {
+      text += "something that is no std::exception";
+    }
+    log(FERRY_LOG_ERROR, "ferry.reactor", text);
+  } catch (...) {
+    return;  // out of memory: the line is lost
+  }
+}
+
+}  // namespace ferry
