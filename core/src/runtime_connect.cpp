@@ -90,8 +90,7 @@ Connection Runtime::connect_stream(std::string_view target, Deadline deadline, s
                                    const ferry_cancel* cancel) {
   const auto link = state_->config.links.find(target);
   const bool is_link = link != state_->config.links.end();
-  const std::int64_t limit_ns =
-      is_link ? link->second.connect_deadline_ns.value_or(default_connect_deadline_ns) : default_connect_deadline_ns;
+  const std::int64_t limit_ns = is_link ? link->second.connect_deadline_ns : default_connect_deadline_ns;
   if (is_link || deadline.ns() == FERRY_FOREVER) {
     const Deadline limit = std::chrono::nanoseconds(limit_ns);
     deadline = Deadline::at_ns(std::min(deadline.ns(), limit.ns()));
