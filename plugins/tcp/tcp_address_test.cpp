@@ -98,3 +98,23 @@ TEST_CASE("formatting puts brackets around IPv6 only, and parses back") {
     CHECK(format_address(address.host, address.port) == text);
   }
 }
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
+
+TEST_CASE("no cut and no changed byte of an address breaks the parser") {
+  const auto feed = [](const std::string& text) {
+    LLVMFuzzerTestOneInput(reinterpret_cast<const std::uint8_t*>(text.data()), text.size());
+  };
+  for (const std::string seed : {"127.0.0.1:7000", "[fe80::1%eth0]:65535", "[::ffff:10.0.0.1]:1",
+                                 "a-b.example.org.:auto", "*:0", "0x7f.1:80", "[::1]:99999999999"}) {
+    for (std::size_t i = 0; i <= seed.size(); ++i) feed(seed.substr(0, i));
+    for (std::size_t i = 0; i < seed.size(); ++i) {
+      for (int byte = 0; byte < 256; ++byte) {
+        std::string changed = seed;
+        changed[i] = static_cast<char>(byte);
+        feed(changed);
+        feed(changed.insert(i, 1, static_cast<char>(byte)));
+      }
+    }
+  }
+}

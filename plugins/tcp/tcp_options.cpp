@@ -27,7 +27,6 @@ namespace {
 
 using plugin::Failure;
 using plugin::Options;
-using plugin::set_socket_option;
 
 int whole_seconds(std::int64_t ns) { return static_cast<int>((ns + second_ns - 1) / second_ns); }
 
@@ -119,25 +118,35 @@ Settings::Settings(Options options)
       keepalive_idle_s(whole_seconds(options.integer(option_keepalive_idle, 60 * second_ns))),
       keepalive_interval_s(whole_seconds(options.integer(option_keepalive_interval, 10 * second_ns))),
       keepalive_count(static_cast<int>(options.integer(option_keepalive_count, 6))),
+      user_timeout_ms(static_cast<int>((options.integer(option_user_timeout) + millisecond_ns - 1) / millisecond_ns)),
       buffers{options.integer(option_sndbuf), options.integer(option_rcvbuf)},
       congestion(options.text(option_congestion)),
       mptcp(options.flag(option_mptcp)),
       reuse_port(options.flag(option_reuse_port)),
       family(parse_family(options.text(option_family))),
       backlog(static_cast<int>(options.integer(option_backlog, 1024))) {
-  if (options.is_set(option_user_timeout)) {
-    user_timeout_ms = static_cast<int>((options.integer(option_user_timeout) + millisecond_ns - 1) / millisecond_ns);
+  for (std::uint32_t option = 0; option < option_count; ++option) {
+    explicit_options.set(option, options[option].is_explicit != 0);
   }
 }
 
 void apply_reloadable(int fd, const Settings& settings) {
-  set_socket_option(fd, IPPROTO_TCP, TCP_NODELAY, settings.nodelay, "nodelay");
-  set_socket_option(fd, SOL_SOCKET, SO_KEEPALIVE, settings.keepalive, "keepalive");
-  set_socket_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, settings.keepalive_idle_s, "keepalive_idle");
-  set_socket_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, settings.keepalive_interval_s, "keepalive_interval");
-  set_socket_option(fd, IPPROTO_TCP, TCP_KEEPCNT, settings.keepalive_count, "keepalive_count");
-  if (settings.user_timeout_ms)
-    set_socket_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, *settings.user_timeout_ms, "user_timeout");
+  const auto put = [&](Option option, int level, int name, int value) {
+    if (setsockopt(fd, level, name, &value, sizeof(value)) == 0) return;
+    const int error = errno;
+    // Multipath sockets lack some of these, fewer with each kernel. That is an error only to who asked for one; the
+    // others see it in what is in force.
+    const bool missing = error == EOPNOTSUPP || error == ENOPROTOOPT;
+    if (missing && !settings.explicit_options.test(option)) return;
+    throw plugin::os_failure(error, "setting option '" + std::string(option_table[option].name) + "' to " +
+                                        std::to_string(value) + (missing && settings.mptcp ? " with mptcp" : ""));
+  };
+  put(option_nodelay, IPPROTO_TCP, TCP_NODELAY, settings.nodelay);
+  put(option_keepalive, SOL_SOCKET, SO_KEEPALIVE, settings.keepalive);
+  put(option_keepalive_idle, IPPROTO_TCP, TCP_KEEPIDLE, settings.keepalive_idle_s);
+  put(option_keepalive_interval, IPPROTO_TCP, TCP_KEEPINTVL, settings.keepalive_interval_s);
+  put(option_keepalive_count, IPPROTO_TCP, TCP_KEEPCNT, settings.keepalive_count);
+  put(option_user_timeout, IPPROTO_TCP, TCP_USER_TIMEOUT, settings.user_timeout_ms);
   if (!settings.congestion.empty()) set_congestion(fd, settings.congestion);
 }
 

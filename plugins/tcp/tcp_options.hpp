@@ -2,8 +2,8 @@
 #pragma once
 
 #include <array>
+#include <bitset>
 #include <cstdint>
-#include <optional>
 #include <string>
 
 #include "ferry/plugin.hpp"
@@ -89,12 +89,13 @@ struct Settings {
 
   bool nodelay, keepalive;
   int keepalive_idle_s, keepalive_interval_s, keepalive_count;
-  std::optional<int> user_timeout_ms;
+  int user_timeout_ms;  ///< 0: the system's
   plugin::SocketBuffers buffers;
   std::string congestion;  ///< empty: the system's
   bool mptcp, reuse_port;
   Family family;
   int backlog;
+  std::bitset<option_count> explicit_options;  ///< those the user gave
 };
 
 /// Puts the reloadable options on a socket. Throws plugin::Failure naming the option that the kernel refused.

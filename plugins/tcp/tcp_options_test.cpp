@@ -143,6 +143,12 @@ TEST_CASE_FIXTURE(NoLeak,
   CHECK(server.effective()[option_mptcp].integer == 1);
   CHECK(server.effective()[option_nodelay].integer == 1);
 
+  Values unsupported = multipath;  // no kernel up to 6.18 has a user timeout on Multipath sockets
+  unsupported.set(option_user_timeout, second_ns);
+  if (transport.try_listen("127.0.0.1:0", &error, unsupported) != FERRY_OK) {
+    CHECK(error.text().find("'user_timeout' to 1000 with mptcp") != std::string::npos);
+  }
+
   Listener plain = transport.listen();
   Connection fallen_back = transport.connect(plain.address(), multipath);
   CHECK(plain.accept().write("y", 1) == 1);

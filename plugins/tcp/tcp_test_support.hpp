@@ -43,6 +43,7 @@ class Values {
     set(option_nodelay, 1).set(option_keepalive, 1).set(option_keepalive_idle, 60 * second_ns);
     set(option_keepalive_interval, 10 * second_ns).set(option_keepalive_count, 6).set(option_mptcp, 0);
     set(option_reuse_port, 0).set(option_backlog, 1024).set_text(option_family, "any");
+    for (ferry_value& value : values_) value.is_explicit = 0;
   }
   Values& set(Option option, std::int64_t value) { return values_[option] = {value, nullptr, 1, 1}, *this; }
   Values& set_text(Option option, const char* text) { return values_[option] = {0, text, 1, 1}, *this; }

@@ -1,0 +1,23 @@
+// libFuzzer target of the address parser; tcp_address_test replays mutated seeds through it.
+#include <cstdint>
+#include <cstdlib>
+#include <string>
+
+#include "ferry/plugin.hpp"
+#include "tcp_address.hpp"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace ferry::tcp;
+  const std::string_view text(reinterpret_cast<const char*>(data), size);
+  try {
+    const Address address = parse_address(text);
+    // What was accepted is accepted again in its canonical spelling, and means the same.
+    const Address again = parse_address(format_address(address.host, address.port));
+    if (again.kind != address.kind || again.host != address.host || again.port != address.port) std::abort();
+    if (address.host.size() > max_host_name_bytes || address.host.find('\0') != std::string::npos) std::abort();
+  } catch (const ferry::plugin::Failure& failure) {
+    if (failure.status() != FERRY_INVALID || std::string_view(failure.what()).size() >= FERRY_MESSAGE_SIZE)
+      std::abort();
+  }
+  return 0;
+}
