@@ -33,7 +33,8 @@ ferry_status status_of(int error) {
   }
 }
 
-std::string advice(ferry_status status) {
+std::string advice(ferry_status status, int error) {
+  if (error == EADDRNOTAVAIL) return "no local address or port is left to connect from";
   switch (status) {
     case FERRY_REFUSED:
       return "nobody listens there; is the service running?";
@@ -161,7 +162,7 @@ class Race {
       list += candidates_[i].text() + ": ";
       list += attempts_[i].error == 0 ? "no answer yet" : plugin::os_text(attempts_[i].error);
     }
-    const std::string hint = advice(status);
+    const std::string hint = advice(status, attempts_.back().error);
     if (!hint.empty()) list += " (" + hint + ")";
     throw Failure(status, std::move(list), attempts_.back().error);
   }
@@ -207,7 +208,7 @@ UniqueFd open_socket(int address_family, const Settings& settings) {
 Connected connect_first(std::span<const SocketAddress> candidates, const Settings& settings, std::int64_t deadline_ns,
                         const ferry_cancel* cancel) {
   if (plugin::deadline_passed(deadline_ns)) {
-    if (!candidates.front().is_loopback())
+    if (!candidates.front().is_local())
       throw Failure(plugin::out_of_time(deadline_ns), "connecting to another machine takes waiting");
     candidates = candidates.first(1);
   }

@@ -32,7 +32,7 @@ struct Connected {
 };
 
 /// A connected socket to one of `candidates` (at least one). Blocks until the deadline or until `cancel` is readable.
-/// With FERRY_NO_WAIT only the first is tried, and only if it is a loopback address, where the kernel finishes a
+/// With FERRY_NO_WAIT only the first is tried, and only if it is local, where the kernel finishes a
 /// handshake before connect returns. Throws plugin::Failure, listing each attempt with its reason: REFUSED,
 /// UNREACHABLE, TIMED_OUT, WOULD_BLOCK, INTERRUPTED, PERMISSION, NO_RESOURCES, UNSUPPORTED, IO. Any thread.
 Connected connect_first(std::span<const SocketAddress> candidates, const Settings& settings, std::int64_t deadline_ns,

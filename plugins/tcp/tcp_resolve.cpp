@@ -179,11 +179,13 @@ ferry_status await(const Query& query, std::int64_t deadline_ns, const ferry_can
 
 }  // namespace
 
-bool SocketAddress::is_loopback() const noexcept {
+bool SocketAddress::is_local() const noexcept {
   if (family() == AF_INET) {
-    return ntohl(reinterpret_cast<const sockaddr_in*>(&storage)->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+    const in_addr_t host = ntohl(reinterpret_cast<const sockaddr_in*>(&storage)->sin_addr.s_addr);
+    return host >> 24 == IN_LOOPBACKNET || host == INADDR_ANY;
   }
-  return family() == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&reinterpret_cast<const sockaddr_in6*>(&storage)->sin6_addr);
+  const in6_addr& host = reinterpret_cast<const sockaddr_in6*>(&storage)->sin6_addr;
+  return family() == AF_INET6 && (IN6_IS_ADDR_LOOPBACK(&host) || IN6_IS_ADDR_UNSPECIFIED(&host));
 }
 
 std::string SocketAddress::text() const {

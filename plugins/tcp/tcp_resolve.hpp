@@ -24,7 +24,8 @@ struct SocketAddress {
 
   const sockaddr* get() const noexcept { return reinterpret_cast<const sockaddr*>(&storage); }
   int family() const noexcept { return storage.ss_family; }
-  bool is_loopback() const noexcept;
+  /// A loopback address, or the unspecified one, which Linux connects to loopback.
+  bool is_local() const noexcept;
   /// `host:port` text, with the zone of a link-local address.
   std::string text() const;
   static SocketAddress local_of(int fd) noexcept;

@@ -46,6 +46,9 @@ TEST_CASE_FIXTURE(NoLeak, "a listener at every interface serves IPv4 and IPv6, a
     Connection client = transport.connect(host);
     CHECK(listener.accept());
   }
+  Connection at_once;
+  CHECK(transport.try_connect(listener.address(), at_once, nullptr, FERRY_NO_WAIT) == FERRY_OK);
+  CHECK(listener.accept());
   if (!have_ipv6(transport)) return;
   Connection client = transport.connect("[::1]" + port);
   CHECK(listener.accept());
