@@ -33,6 +33,13 @@ std::size_t edits(std::string_view a, std::string_view b) {
   return above[b.size()];
 }
 
+/// Cut short or drawn out ("warn" for "warning"): many edits and yet plain.
+bool begins_alike(std::string_view a, std::string_view b) {
+  constexpr std::size_t fewest_bytes = 3;
+  const std::size_t length = std::min(a.size(), b.size());
+  return length >= fewest_bytes && edits(a.substr(0, length), b.substr(0, length)) == 0;
+}
+
 }  // namespace
 
 std::string_view nearest(std::string_view word, std::span<const std::string_view> candidates) {
@@ -41,7 +48,7 @@ std::string_view nearest(std::string_view word, std::span<const std::string_view
   std::size_t fewest = std::max<std::size_t>(1, word.size() / 3) + 1;
   for (const std::string_view candidate : candidates) {
     if (candidate.empty() || candidate.size() > max_word_bytes) continue;
-    const std::size_t count = edits(word, candidate);
+    const std::size_t count = begins_alike(word, candidate) ? 1 : edits(word, candidate);
     if (count < fewest && count < candidate.size()) {
       fewest = count;
       best = candidate;

@@ -23,4 +23,8 @@ constexpr bool is_pipe_address(std::string_view text) noexcept {
          text.size() > slash + separator.size();
 }
 
+/// The canonical scheme that a spelling of the grammar stands for ("uds" for "unix"); empty for schemes it does not
+/// know.
+std::string_view canonical_scheme(std::string_view spelling) noexcept;
+
 }  // namespace ferry::grammar

@@ -318,6 +318,11 @@ class Parser {
 
 }  // namespace
 
+std::string_view grammar::canonical_scheme(string_view spelling) noexcept {
+  const KnownScheme* const known = find_scheme(spelling);
+  return known == nullptr ? string_view() : known->canonical;
+}
+
 Endpoint parse_endpoint(string_view text) { return Parser(text, text).parse(); }
 
 std::vector<Endpoint> parse_endpoints(string_view text) {

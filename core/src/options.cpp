@@ -9,6 +9,7 @@
 #include <system_error>
 
 #include "ferry/did_you_mean.hpp"
+#include "ferry/wait_policy.hpp"
 #include "text.hpp"
 
 namespace ferry {
@@ -103,22 +104,31 @@ bool check_range(const ferry_option& row, std::string_view text, std::int64_t nu
   return false;
 }
 
+std::string list_choices(const ferry_option& row) {
+  std::string list;
+  for (const char* const* choice = row.choices; choice != nullptr && *choice != nullptr; ++choice) {
+    list += (list.empty() ? "" : ", ") + std::string(*choice);
+  }
+  return list;
+}
+
 /// The row's entry equal to `text`, or null. Fills `problem` with the choices there are.
 const char* find_choice(const ferry_option& row, std::string_view text, std::string& problem) {
   std::vector<std::string_view> choices;
-  std::string list;
   for (const char* const* choice = row.choices; choice != nullptr && *choice != nullptr; ++choice) {
     if (text == *choice) return *choice;
     choices.emplace_back(*choice);
-    list += (list.empty() ? "" : ", ") + std::string(*choice);
   }
-  problem = quote(row, text) + " is none of " + list;
+  problem = quote(row, text) + " is none of " + list_choices(row);
   if (!is_secret(row)) problem += did_you_mean(text, choices);
   return nullptr;
 }
 
 bool check_text(const ferry_option& row, std::string_view text, std::string& problem) {
-  if (row.maximum > 0 && text.size() > static_cast<std::uint64_t>(row.maximum)) {
+  if (row.minimum > 0 && text.size() < static_cast<std::uint64_t>(row.minimum)) {
+    problem =
+        text.empty() ? "is empty" : quote(row, text) + " is shorter than " + std::to_string(row.minimum) + " bytes";
+  } else if (row.maximum > 0 && text.size() > static_cast<std::uint64_t>(row.maximum)) {
     problem = quote(row, text) + " is longer than " + std::to_string(row.maximum) + " bytes";
   } else if (text.find('\0') != std::string_view::npos) {
     problem = quote(row, text) + " holds a NUL byte";
@@ -129,15 +139,8 @@ bool check_text(const ferry_option& row, std::string_view text, std::string& pro
 }
 
 bool check_spin(std::string_view text, std::string& problem) {
-  std::int64_t ns = 0;
-  if (text == "off" || text == "auto") return true;
-  if (!parse_duration(text, ns, problem)) {
-    problem = "'" + text::excerpt(text) + "' is no way to spin: write off, auto or a duration such as 20us";
-    return false;
-  }
-  if (ns <= second_ns) return true;
-  problem = "'" + text::excerpt(text) + "' is above the maximum, 1s";
-  return false;
+  WaitPolicy policy;
+  return WaitPolicy::parse(text::excerpt(text), policy, problem);
 }
 
 std::string unknown_option(std::string_view name, const OptionTable& table, const OptionTable& known_elsewhere) {
@@ -197,6 +200,39 @@ bool parse_option(const ferry_option& row, std::string_view text, ferry_value& v
   return true;
 }
 
+bool parse_setting(const ferry_option& row, const OptionSetting& setting, ferry_value& value, std::string& problem) {
+  const bool takes_number =
+      row.type == FERRY_OPTION_INTEGER || row.type == FERRY_OPTION_SIZE || row.type == FERRY_OPTION_DURATION;
+  if ((setting.form == SettingForm::number && !takes_number) ||
+      (setting.form == SettingForm::boolean && row.type != FERRY_OPTION_BOOL)) {
+    problem = "expected " + describe_type(row) + ", found " + setting.text;
+    return false;
+  }
+  ferry_option quoted = row;
+  if (setting.is_hidden) quoted.flags |= FERRY_OPTION_SECRET;
+  const bool is_spin = &row == &core_rows[static_cast<std::size_t>(CoreOption::spin)];
+  return parse_option(is_spin ? row : quoted, setting.text, value, problem);
+}
+
+std::string describe_type(const ferry_option& row) {
+  switch (row.type) {
+    case FERRY_OPTION_BOOL:
+      return "true or false";
+    case FERRY_OPTION_INTEGER:
+      return "a whole number";
+    case FERRY_OPTION_SIZE:
+      return "a size such as \"256KiB\"";
+    case FERRY_OPTION_DURATION:
+      return "a duration such as \"20ms\"";
+    case FERRY_OPTION_MODE:
+      return "octal permission bits in quotes such as \"0600\"";
+    case FERRY_OPTION_CHOICE:
+      return "one of " + list_choices(row) + " in quotes";
+    default:
+      return "text in quotes";
+  }
+}
+
 std::string format_option(const ferry_option& row, const ferry_value& value) {
   if (value.is_set == 0) return {};
   if (is_secret(row)) return "(secret)";
@@ -215,7 +251,10 @@ OptionValues OptionValues::resolve(OptionTable table, std::span<const OptionSett
   std::string problem;
   for (std::uint32_t i = 0; i < table.size(); ++i) {
     if (table[i].default_text == nullptr) continue;
-    if (!out.set(i, table[i].default_text, problem)) {
+    const std::string text = table[i].default_text;
+    if (parse_option(table[i], text, out.values_[i], problem)) {
+      out.keep_text(i, text);
+    } else {
       problems.push_back("option '" + std::string(table[i].name) +
                          "': the transport's own default is wrong: " + problem);
     }
@@ -231,21 +270,20 @@ OptionValues OptionValues::resolve(OptionTable table, std::span<const OptionSett
       continue;
     }
     const auto index = static_cast<std::uint32_t>(found);
-    if (!out.set(index, setting.text, problem)) {
+    if (!parse_setting(table[index], setting, out.values_[index], problem)) {
       problems.push_back(where + "option '" + setting.name + "': " + problem);
       continue;
     }
+    out.keep_text(index, setting.text);
     out.sources_[index] = setting.source;
     out.locations_[index] = setting.location.to_string();
   }
   return out;
 }
 
-bool OptionValues::set(std::uint32_t index, const std::string& text, std::string& problem) {
-  if (!parse_option(table_[index], text, values_[index], problem)) return false;
+void OptionValues::keep_text(std::uint32_t index, const std::string& text) {
   texts_[index] = text;
   if (values_[index].text != nullptr) values_[index].text = texts_[index].c_str();
-  return true;
 }
 
 OptionValues::OptionValues(const OptionValues& other)

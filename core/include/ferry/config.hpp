@@ -1,4 +1,4 @@
-// The configuration file: strict JSON with comments.
+// The configuration file: strict JSON with comments. Every key is described in docs/reference/config.md.
 #pragma once
 
 #include <cstddef>
@@ -16,7 +16,8 @@
 
 namespace ferry {
 
-/// Every problem of a file at once; what() has one line each: `file:line:column /json/pointer: message; did you mean …`.
+/// Every problem of a file at once; what() has one line each: `file:line:column /json/pointer: message; did you mean
+/// …`.
 class ConfigError : public Error {
  public:
   struct Problem {
@@ -36,12 +37,13 @@ class ConfigError : public Error {
 struct ConfiguredEndpoint {
   Endpoint endpoint;
   std::vector<OptionSetting> settings;  ///< from the object form ("options"), source endpoint_object
-  ConfigLocation location;               ///< of the descriptor
+  ConfigLocation location;              ///< of the descriptor
+  bool is_hidden = false;               ///< holds an environment variable's value: messages do not quote its options
 };
 
 struct LinkConfig {
   std::vector<ConfiguredEndpoint> endpoints;
-  std::optional<std::int64_t> connect_deadline_ns;  ///< default: 10 s
+  std::int64_t connect_deadline_ns = 10'000'000'000;  ///< for all endpoints together
   bool race = false;
   std::string authkey;                  ///< empty: none
   std::vector<OptionSetting> settings;  ///< core options of the link (spin, max_message, …), source link_config
@@ -50,15 +52,17 @@ struct LinkConfig {
 enum class ServiceKind : std::uint8_t { echo, discard, relay };
 enum class Framing : std::uint8_t { bytes, messages };
 
+/// A service for `ferry serve`.
 struct ServiceConfig {
   std::string name;
   std::vector<ConfiguredEndpoint> listen;
   ServiceKind kind = ServiceKind::echo;
   Framing framing = Framing::bytes;
-  std::string authkey;                 ///< needs framing "messages"
-  std::vector<ConfiguredEndpoint> to;  ///< relay: the target, a link's endpoints or descriptors
-  std::string to_link;                 ///< relay: the link's name when `to` named one
-  std::uint32_t max_connections = 0;   ///< from its documented finite default
+  std::string authkey;                     ///< needs framing "messages"
+  std::vector<ConfiguredEndpoint> to;      ///< relay: the target, a link's endpoints or descriptors
+  std::string to_link;                     ///< relay: the link's name when `to` named one
+  std::uint32_t max_connections = 10'000;  ///< at a time; more wait in the listener's backlog
+  std::vector<OptionSetting> settings;     ///< core options of the service, source link_config
   ConfigLocation location;
 };
 
@@ -83,6 +87,10 @@ struct Config {
   /// Reads and parses a file of at most max_config_bytes. Throws ConfigError or Error.
   static Config load(const std::filesystem::path& file);
 };
+
+/// Whether `text` is shaped like a link's name: a letter, then letters, digits, '_', '-' and '.', at most 64. No
+/// descriptor has that shape, so one text may name either.
+bool is_link_name(std::string_view text) noexcept;
 
 /// Checks what needs plugins: that every scheme loads, every address is well formed and every option is known and in
 /// range. Throws ConfigError with all problems.

@@ -20,7 +20,7 @@ std::string_view describe(OptionSource source) noexcept;
 struct ConfigLocation {
   std::string file;
   std::size_t line = 0;    ///< from 1
-  std::size_t column = 0;  ///< from 1, in bytes
+  std::size_t column = 0;  ///< from 1, in characters
   std::string pointer;     ///< JSON pointer (RFC 6901)
 
   bool empty() const noexcept { return line == 0; }
@@ -28,12 +28,17 @@ struct ConfigLocation {
   std::string to_string() const;
 };
 
+/// How a setting was spelled: JSON numbers stand only for numbers, JSON booleans only for booleans, text for all.
+enum class SettingForm : std::uint8_t { text, number, boolean };
+
 /// One setting a user wrote, not yet validated.
 struct OptionSetting {
   std::string name;
   std::string text;
   OptionSource source = OptionSource::descriptor;
   ConfigLocation location;  ///< quoted in messages
+  SettingForm form = SettingForm::text;
+  bool is_hidden = false;  ///< made from an environment variable: messages do not quote it
 };
 
 /// Rows of an option table, hiding the ABI's stride.
@@ -63,6 +68,10 @@ enum class CoreOption : std::uint32_t { spin, linger, max_message, handshake_dea
 /// write a number and B, KiB, …"), which quotes no secret. `value.text` refers to `text`, whose storage stays the
 /// caller's and must be NUL-terminated when the row is FERRY_OPTION_TEXT.
 bool parse_option(const ferry_option& row, std::string_view text, ferry_value& value, std::string& problem);
+/// The same for a setting, whose form must suit the row too.
+bool parse_setting(const ferry_option& row, const OptionSetting& setting, ferry_value& value, std::string& problem);
+/// What a row takes, for messages: "a size such as \"256KiB\"".
+std::string describe_type(const ferry_option& row);
 /// Prints a value the way a user would write it; parses back to the same value. "(secret)" for secrets, empty when
 /// unset.
 std::string format_option(const ferry_option& row, const ferry_value& value);
@@ -102,7 +111,7 @@ class OptionValues {
   ~OptionValues() = default;
 
  private:
-  bool set(std::uint32_t index, const std::string& text, std::string& problem);
+  void keep_text(std::uint32_t index, const std::string& text);
   void point_texts() noexcept;
   OptionTable table_;
   std::vector<ferry_value> values_;

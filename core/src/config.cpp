@@ -1,0 +1,39 @@
+#include "ferry/config.hpp"
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <string>
+
+#include "config_problems.hpp"
+#include "config_reader.hpp"
+#include "json_tree.hpp"
+
+namespace ferry {
+
+Config Config::parse(std::string_view text, const std::string& file) {
+  const ConfigSource source(text, file);
+  ConfigProblems problems;
+  Config config;
+  JsonNode root;
+  if (parse_json(source, root, problems)) config = ConfigReader(source, problems).read(root);
+  problems.throw_if_any(file);
+  return config;
+}
+
+Config Config::load(const std::filesystem::path& file) {
+  const auto fail = [&](const char* what_to_do) {
+    const int error = errno;
+    const Status status = error == ENOENT ? Status::not_found : error == EACCES ? Status::permission : Status::io;
+    throw Error(status, "read configuration", file.string(), what_to_do, error);
+  };
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> stream(std::fopen(file.c_str(), "rb"), &std::fclose);
+  if (stream == nullptr) fail("name a file that can be read");
+  std::string text(max_config_bytes + 1, '\0');  // one more, so that parse sees that the file is too large
+  text.resize(std::fread(text.data(), 1, text.size(), stream.get()));
+  if (std::ferror(stream.get()) != 0) fail("name a regular file");
+  return parse(text, file.string());
+}
+
+}  // namespace ferry

@@ -1,0 +1,84 @@
+// What of the configuration only the plugins can judge: schemes, addresses and their options.
+#include <map>
+#include <string>
+#include <vector>
+
+#include "config_problems.hpp"
+#include "ferry/config.hpp"
+#include "ferry/registry.hpp"
+
+namespace ferry {
+namespace {
+
+class PluginChecker {
+ public:
+  PluginChecker(Registry& registry, ConfigProblems& problems) noexcept : registry_(registry), problems_(problems) {}
+
+  void check_settings(const std::string& scheme, const std::vector<OptionSetting>& settings) {
+    for (const OptionSetting& setting : settings) {
+      if (const Plugin* const plugin = find(scheme, setting.location)) check(*plugin, setting, setting.location);
+    }
+  }
+
+  void check_endpoints(const std::vector<ConfiguredEndpoint>& endpoints) {
+    for (const ConfiguredEndpoint& configured : endpoints) check_endpoint(configured);
+  }
+
+ private:
+  /// The scheme's plugin, or null; that it does not load is reported where it is needed first.
+  const Plugin* find(const std::string& scheme, const ConfigLocation& location) {
+    const auto known = plugins_.find(scheme);
+    if (known != plugins_.end()) return known->second;
+    const Plugin*& plugin = plugins_[scheme];
+    try {
+      plugin = &registry_.for_scheme(scheme);
+    } catch (const Error& error) {
+      problems_.add(location, "no plugin for '" + scheme + "': " + error.detail());
+    }
+    return plugin;
+  }
+
+  void check(const Plugin& plugin, OptionSetting setting, const ConfigLocation& location) {
+    setting.location = {};  // the problem carries it
+    std::vector<std::string> found;
+    (void)OptionValues::resolve(plugin.options(), {&setting, 1}, found, core_options());
+    for (std::string& message : found) problems_.add(location, std::move(message));
+  }
+
+  void check_endpoint(const ConfiguredEndpoint& configured) {
+    if (configured.endpoint.scheme == local_scheme) return;
+    const Plugin* const plugin = find(configured.endpoint.scheme, configured.location);
+    if (plugin == nullptr) return;
+    try {
+      plugin->check_address(configured.endpoint.address);
+    } catch (const Error& error) {
+      problems_.add(configured.location, error.detail());
+    }
+    for (const OptionSetting& setting : configured.settings) check(*plugin, setting, setting.location);
+    for (const EndpointOption& option : configured.endpoint.options) {
+      check(*plugin, {option.name, option.value, OptionSource::descriptor, {}, SettingForm::text, configured.is_hidden},
+            configured.location);
+    }
+  }
+
+  static constexpr std::string_view local_scheme = "local";  // the runtime's own: the best this machine offers
+  Registry& registry_;
+  ConfigProblems& problems_;
+  std::map<std::string, const Plugin*> plugins_;
+};
+
+}  // namespace
+
+void check_against_plugins(const Config& config, const std::string& file, Registry& registry) {
+  ConfigProblems problems;
+  PluginChecker checker(registry, problems);
+  for (const auto& [scheme, settings] : config.transports) checker.check_settings(scheme, settings);
+  for (const auto& [name, link] : config.links) checker.check_endpoints(link.endpoints);
+  for (const ServiceConfig& service : config.services) {
+    checker.check_endpoints(service.listen);
+    if (service.to_link.empty()) checker.check_endpoints(service.to);
+  }
+  problems.throw_if_any(file);
+}
+
+}  // namespace ferry
