@@ -25,7 +25,8 @@ std::vector<OptionSetting> settings_of(const Config& config, const Plugin& plugi
   }
   settings.insert(settings.end(), endpoint.settings.begin(), endpoint.settings.end());
   for (const EndpointOption& option : endpoint.endpoint.options) {
-    settings.push_back({option.name, option.value, OptionSource::descriptor, endpoint.location});
+    settings.push_back({option.name, option.value, OptionSource::descriptor, endpoint.location, SettingForm::text,
+                        endpoint.is_hidden});
   }
   return settings;
 }
