@@ -7,7 +7,6 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 
-#include <array>
 #include <memory>
 #include <string>
 #include <thread>
@@ -93,7 +92,7 @@ void reset(UniqueFd& socket) {
 }  // namespace
 
 TEST_CASE("finish with unread input loses no byte and the peer reads an end") {
-  for (int round = 0; round < 200; ++round) {
+  for (int round = 0; round < 100; ++round) {
     Pair pair;
     const std::string noise(3000, 'n');
     REQUIRE(::send(pair.plain.get(), noise.data(), noise.size(), 0) == 3000);
@@ -118,6 +117,23 @@ TEST_CASE("finish waits for a peer that does not read, to the deadline, and succ
   CHECK(pair.ours->finish(soon()) == FERRY_OK);
   pair.ours.reset();
   reader.join();
+  CHECK(read == written);
+  CHECK(last == 0);
+}
+
+TEST_CASE("finish makes way for a peer that must finish writing before it reads") {
+  Pair pair;
+  const std::size_t written = pair.fill();
+  std::size_t read = 0;
+  ssize_t last = -1;
+  std::thread peer([&] {
+    const std::string much(16 * 1024 * 1024, 'm');
+    CHECK(::send(pair.plain.get(), much.data(), much.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(much.size()));
+    read = pair.drain_plain(last);
+  });
+  CHECK(pair.ours->finish(soon()) == FERRY_OK);
+  pair.ours.reset();
+  peer.join();
   CHECK(read == written);
   CHECK(last == 0);
 }
@@ -168,19 +184,18 @@ TEST_CASE("a reset that the writer met is a reset for the reader as well, and no
 }
 
 TEST_CASE("reader and writer that meet a reset at once both see it") {
-  for (int round = 0; round < 300; ++round) {
+  for (int round = 0; round < 500; ++round) {
     Pair pair;
-    (void)::setsockopt(pair.ours->fd(), SOL_SOCKET, SO_SNDBUF, std::array<int, 1>{4096}.data(), sizeof(int));
-    std::int64_t read = 0;
-    std::int64_t written = 0;
+    (void)pair.write(std::string(256 * 1024, 'x'));
+    std::int64_t read = FERRY_WOULD_BLOCK;
+    std::int64_t written = FERRY_WOULD_BLOCK;
+    // Neither sleeps, so that both are likely to be inside the kernel when the reset comes.
     std::thread reader([&] {
       char buffer[64];
-      read = pair.ours->read(buffer, sizeof(buffer), soon());
+      while (read == FERRY_WOULD_BLOCK) read = pair.ours->read(buffer, sizeof(buffer), FERRY_NO_WAIT);
     });
     std::thread writer([&] {
-      const std::string block(64 * 1024, 'x');
-      while ((written = pair.write(block)) > 0) {
-      }
+      while (written > 0 || written == FERRY_WOULD_BLOCK) written = pair.write("x", FERRY_NO_WAIT);
     });
     reset(pair.plain);
     reader.join();
@@ -188,6 +203,34 @@ TEST_CASE("reader and writer that meet a reset at once both see it") {
     REQUIRE(read == FERRY_RESET);
     REQUIRE(written == FERRY_RESET);
   }
+}
+
+TEST_CASE("a reader that sees the end while the writer is being told of the reset waits for the writer's word") {
+  Pair pair;
+  reset(pair.plain);
+  std::atomic<bool> told{false};
+  std::atomic<bool> ended{false};
+  std::int64_t read = 0;
+  std::thread reader([&] {
+    while (!told) std::this_thread::yield();
+    read = pair.ours->read_with(soon(), [&] {
+      char byte;
+      const ssize_t size = ::recv(pair.ours->fd(), &byte, 1, 0);
+      ended = size == 0;
+      return size;
+    });
+  });
+  const std::int64_t written = pair.ours->write_with(soon(), [&] {
+    const ssize_t size = ::send(pair.ours->fd(), "x", 1, MSG_NOSIGNAL);
+    const int error = errno;
+    told = true;
+    while (!ended) std::this_thread::yield();
+    errno = error;
+    return size;
+  });
+  reader.join();
+  CHECK(written == FERRY_RESET);
+  CHECK(read == FERRY_RESET);
 }
 
 TEST_CASE("a writer cut by a peer that had ended in order leaves the reader the end") {
