@@ -1,8 +1,9 @@
-// Reactor::connect: an attempt that does not wait where that can be made, else a worker's.
+// Reactor::connect and its awaitable: an attempt that does not wait where that can be made, else a worker's.
 #include <algorithm>
 #include <string_view>
 #include <utility>
 
+#include "ferry/await.hpp"
 #include "ferry/reactor.hpp"
 #include "reactor_connect_pool.hpp"
 #include "reactor_core.hpp"
@@ -118,6 +119,19 @@ std::unique_ptr<ReactorHandle> Reactor::connect(Runtime& runtime, std::string ta
   pending->done = std::move(done);
   core_->connect_started();
   return handle;
+}
+
+void AsyncConnect::await_suspend(std::coroutine_handle<> waiting) {
+  pending_ = reactor_.connect(runtime_, target_, deadline_, [this, waiting](Connection connection, const Error* error) {
+    connection_ = std::move(connection);
+    if (error != nullptr) error_ = *error;
+    waiting.resume();
+  });
+}
+
+Connection AsyncConnect::await_resume() {
+  if (error_) throw Error(*error_);
+  return std::move(connection_);
 }
 
 }  // namespace ferry

@@ -11,6 +11,8 @@ namespace {
 
 /// How often a transport may say "ready" and then not be, in a row, before others get their turn.
 constexpr int ready_retries = 8;
+/// A read of more than this is no longer a matter of latency.
+constexpr std::size_t spin_bytes = 4096;
 
 }  // namespace
 
@@ -110,7 +112,8 @@ bool ConnectionDriver::spin_read() {
   if (phase_ != Phase::open || !wants_input()) return false;
   std::size_t taken = 0;
   const Outcome outcome = read_once(limits_.read_budget, taken);
-  if (outcome == Outcome::full) schedule_read();
+  // Bulk takes its turns with the others; spinning is for whoever waits for a short answer.
+  if (taken > spin_bytes && phase_ == Phase::open) schedule_read();
   if (phase_ < Phase::ended) update_interest();
   return outcome != Outcome::would_block;
 }

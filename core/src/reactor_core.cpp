@@ -231,11 +231,13 @@ void ReactorCore::spin() {
 }
 
 bool ReactorCore::spin_attempt() {
+  if (++spin_attempts_ % spin_look_around == 0 && loop_has_events(uv_backend_fd(loop_))) {
+    return spin_found_others_ = true;
+  }
   for (std::size_t i = 0; i < to_arm_.size(); ++i) {
     if (to_arm_[i]->spin_read()) return true;
   }
-  if (++spin_attempts_ % spin_look_around != 0) return false;
-  return spin_found_others_ = loop_has_events(uv_backend_fd(loop_));
+  return false;
 }
 
 void ReactorCore::settle_idle() noexcept {

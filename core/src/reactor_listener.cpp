@@ -33,6 +33,10 @@ void ListenerDriver::schedule() {
   if (!std::exchange(scheduled_, true)) core_.accept_later(shared_from_this());
 }
 
+void ListenerDriver::resume_accepting() {
+  if (std::exchange(paused_, false) && listener_) schedule();
+}
+
 void ListenerDriver::accept_turn() {
   const auto alive = shared_from_this();
   scheduled_ = false;
@@ -44,6 +48,7 @@ void ListenerDriver::accept_turn() {
 
 bool ListenerDriver::accept_one() {
   if (!listener_) return false;
+  if (paused_) return (void)watch_->want(0), false;
   pause_.reset();
   Connection accepted;
   ferry_error error{};

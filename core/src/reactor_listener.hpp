@@ -28,6 +28,8 @@ class ListenerDriver final : public ReactorListener, public std::enable_shared_f
   void start();
 
   std::string descriptor() const override { return descriptor_; }
+  void pause_accepting() override { paused_ = true; }
+  void resume_accepting() override;
   void close() override;
 
   // ---- for the core
@@ -50,6 +52,7 @@ class ListenerDriver final : public ReactorListener, public std::enable_shared_f
   Watch::Pointer watch_;
   std::unique_ptr<ReactorHandle> pause_;
   bool scheduled_ = false;
+  bool paused_ = false;  // by the user
 };
 
 }  // namespace ferry

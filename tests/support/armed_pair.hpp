@@ -54,6 +54,7 @@ struct ArmedLink {
     bool finishing = false;    // the writer waits for the reader to have everything
     bool reset = false;
     std::uint64_t write_calls = 0;
+    std::uint64_t read_calls = 0;
     std::uint64_t largest_fill = 0;
   };
   std::mutex mutex;
@@ -79,6 +80,7 @@ class ArmedConnection : public plugin::Connection<ArmedConnection> {
 
   std::int64_t read(void* data, std::uint64_t size, std::int64_t) {
     const std::lock_guard lock(link_->mutex);
+    ++in().read_calls;
     if (in().reset) return FERRY_RESET;
     if (in().bytes.empty()) return in().ended ? FERRY_END : FERRY_WOULD_BLOCK;
     const std::size_t count = std::min<std::size_t>(size, in().bytes.size());

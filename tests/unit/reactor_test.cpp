@@ -273,7 +273,7 @@ TEST_CASE("pausing inside a handler keeps the rest for later, in order") {
   const auto writer = reactor.add(std::move(pair.first), sender.for_messages());
   receiver.then = [&](ReactorConnection& self) {
     self.pause_reading();
-    reactor.post([&reactor, &receiver, seen = receiver.messages.size(), self = self.shared_from_this()] {
+    reactor.post([&receiver, seen = receiver.messages.size(), self = self.shared_from_this()] {
       CHECK(receiver.messages.size() == seen);
       self->resume_reading();
     });

@@ -72,6 +72,9 @@ class ReactorListener {
  public:
   virtual ~ReactorListener();
   virtual std::string descriptor() const = 0;
+  /// Stops and resumes accepting; meanwhile clients wait in the transport's backlog.
+  virtual void pause_accepting() = 0;
+  virtual void resume_accepting() = 0;
   /// Stops accepting and frees the address; accepted connections live on.
   virtual void close() = 0;
 };
