@@ -68,7 +68,8 @@ TEST_CASE_FIXTURE(NoLeak, "an address that can only be listened at is refused by
 
 TEST_CASE_FIXTURE(NoLeak, "a refused connect says that nobody listens, where, and what to look at") {
   Transport transport;
-  const std::string address = transport.listen().address();
+  const ClosedPort closed;
+  const std::string& address = closed.address();
   Connection none;
   Error error;
   CHECK(transport.try_connect(address, none, &error) == FERRY_REFUSED);
