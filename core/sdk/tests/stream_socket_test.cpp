@@ -92,7 +92,7 @@ void reset(UniqueFd& socket) {
 }  // namespace
 
 TEST_CASE("finish with unread input loses no byte and the peer reads an end") {
-  for (int round = 0; round < 100; ++round) {
+  for (int round = 0; round < 50; ++round) {
     Pair pair;
     const std::string noise(3000, 'n');
     REQUIRE(::send(pair.plain.get(), noise.data(), noise.size(), 0) == 3000);
@@ -184,7 +184,7 @@ TEST_CASE("a reset that the writer met is a reset for the reader as well, and no
 }
 
 TEST_CASE("reader and writer that meet a reset at once both see it") {
-  for (int round = 0; round < 500; ++round) {
+  for (int round = 0; round < 200; ++round) {
     Pair pair;
     (void)pair.write(std::string(256 * 1024, 'x'));
     std::int64_t read = FERRY_WOULD_BLOCK;
