@@ -1,6 +1,7 @@
 /* A transport plugin in C with every piece of it replaceable by a macro, so that each fixture of CMakeLists.txt is a
  * correct plugin but for the one defect it names. It carries no bytes. */
 #include <ferry/abi.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -96,6 +97,9 @@
 #endif
 #ifndef PLUGIN_CAPABILITIES
 #define PLUGIN_CAPABILITIES (FERRY_CAP_STREAM | FERRY_CAP_LOCAL)
+#endif
+#ifndef PLUGIN_EPHEMERAL_ADDRESS
+#define PLUGIN_EPHEMERAL_ADDRESS NULL
 #endif
 #ifndef PLUGIN_NAME
 #define PLUGIN_NAME FIXTURE
@@ -215,12 +219,19 @@ PART const ferry_listener_ops listener_ops = {
 };
 PART ferry_listener the_listener = {SIZE_OF(ferry_listener), 0, &listener_ops};
 
+/* A peer that never answers: only the cancel handle ends the wait. */
+PART ferry_status wait_for_cancel(const ferry_cancel* cancel) {
+  struct pollfd event = {(int)cancel->handle, POLLIN, 0};
+  while (poll(&event, 1, -1) != 1) continue;
+  return FERRY_INTERRUPTED;
+}
 PART ferry_status FERRY_CALL transport_connect(ferry_transport* transport, const char* address,
                                                const ferry_values* values, int64_t deadline_ns,
                                                const ferry_cancel* cancel, ferry_connection** out, ferry_error* error) {
   (void)transport, (void)address, (void)values, (void)deadline_ns, (void)cancel, (void)error;
-  if (CONNECT_STATUS == FERRY_OK) *out = CONNECTION_OBJECT;
-  return CONNECT_STATUS;
+  const ferry_status status = CONNECT_STATUS;
+  if (status == FERRY_OK) *out = CONNECTION_OBJECT;
+  return status;
 }
 PART ferry_status FERRY_CALL transport_listen(ferry_transport* transport, const char* address,
                                               const ferry_values* values, ferry_listener** out, ferry_error* error) {
@@ -230,6 +241,8 @@ PART ferry_status FERRY_CALL transport_listen(ferry_transport* transport, const 
 }
 PART void FERRY_CALL transport_destroy(ferry_transport* transport) { (void)transport; }
 
+PART void FERRY_CALL transport_free(ferry_transport* transport) { free(transport); }
+
 PART const ferry_transport_ops transport_ops = {
     .struct_size = TRANSPORT_OPS_SIZE,
     .connect = TRANSPORT_CONNECT,
@@ -237,6 +250,12 @@ PART const ferry_transport_ops transport_ops = {
     .destroy = TRANSPORT_DESTROY,
 };
 PART ferry_transport the_transport = {TRANSPORT_SIZE, 0, TRANSPORT_OPS};
+
+PART ferry_transport* fresh_transport(void) {
+  ferry_transport* const transport = malloc(sizeof(ferry_transport));
+  if (transport != NULL) *transport = the_transport;
+  return transport;
+}
 
 PART ferry_status FERRY_CALL check_address(const char* address, ferry_error* error) {
   (void)error;
@@ -290,6 +309,7 @@ const ferry_plugin ferry_plugin_v1 = {
     .licence = "Apache-2.0",
     .schemes = PLUGIN_SCHEMES,
     .options = PLUGIN_OPTIONS,
+    .ephemeral_address = PLUGIN_EPHEMERAL_ADDRESS,
     .check_address = PLUGIN_CHECK_ADDRESS,
     .create = PLUGIN_CREATE,
 };
