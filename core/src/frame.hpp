@@ -76,16 +76,16 @@ inline std::size_t write_frame_header(FrameFormat format, std::uint64_t size, st
 inline void copy_payload(std::byte* to, const std::byte* from, std::size_t size) noexcept {
   if (size > 128) {
     std::memcpy(to, from, size);
-  } else if (size >= 64) {
+  } else if (size > 64) {
     std::memcpy(to, from, 64);
     std::memcpy(to + size - 64, from + size - 64, 64);
-  } else if (size >= 32) {
+  } else if (size > 32) {
     std::memcpy(to, from, 32);
     std::memcpy(to + size - 32, from + size - 32, 32);
-  } else if (size >= 16) {
+  } else if (size > 16) {
     std::memcpy(to, from, 16);
     std::memcpy(to + size - 16, from + size - 16, 16);
-  } else if (size >= 8) {
+  } else if (size > 8) {
     std::memcpy(to, from, 8);
     std::memcpy(to + size - 8, from + size - 8, 8);
   } else {

@@ -10,6 +10,7 @@ namespace ferry {
 
 namespace {
 
+static_assert(MessageSender::staging_bytes <= spare_buffer_bytes);
 /// A batch is written when it holds this much, so that a long list starts to leave early.
 constexpr std::size_t batch_bytes = std::size_t{1} << 20;
 /// What one packed frame needs beside its payload, at most.
@@ -139,7 +140,7 @@ Status MessageSender::send_many(std::span<const ConstBytes> messages, std::size_
 std::size_t MessageSender::pack(std::span<const ConstBytes> messages) noexcept {
   const std::size_t longest = static_cast<std::size_t>(std::min<std::uint64_t>(pack_limit, max_message_));
   std::byte* to = staging_.get() + staged_;
-  std::byte* const limit = staging_.get() + staging_bytes - frame_overhead;
+  std::byte* const limit = staging_.get() + (corked_ ? cork_bytes : staging_bytes) - frame_overhead;
   const bool python = format_ == FrameFormat::python;
   std::size_t packed = 0;
   for (; packed < messages.size(); ++packed) {

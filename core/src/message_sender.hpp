@@ -41,7 +41,8 @@ class MessageSender {
   Status uncork(Deadline deadline);
 
   static constexpr std::size_t stack_limit = 2048;
-  static constexpr std::size_t staging_bytes = std::size_t{64} << 10;
+  static constexpr std::size_t staging_bytes = std::size_t{128} << 10;  // of the spare buffer
+  static constexpr std::size_t cork_bytes = std::size_t{64} << 10;      // a cork lets go at this much
   static constexpr std::size_t pack_limit = 4096;  // larger messages are written from where they are
 
  private:
