@@ -2,9 +2,6 @@
 
 #include "ferry/connection.hpp"
 #include "ferry/endpoint.hpp"
-#include "ferry/registry.hpp"
-#include "plugin_call.hpp"
-#include "plugin_check.hpp"
 
 namespace ferry {
 
@@ -46,11 +43,6 @@ Status Listener::try_accept(Connection& out, Deadline deadline, ferry_error* err
   ferry_connection* raw = nullptr;
   const ferry_status status = raw_->ops->accept(raw_, deadline.ns(), &raw, error);
   if (status != FERRY_OK) return static_cast<Status>(status);
-  const std::string problem = problem_of(raw, plugin_ != nullptr ? plugin_->abi().capabilities : 0);
-  if (!problem.empty()) {
-    if (error != nullptr) set_error(*error, FERRY_INTERNAL, problem);
-    return Status::internal;
-  }
   Connection accepted(raw, plugin_, settings_, scheme_);
   const ferry_connection_info facts = accepted.info();
   accepted.descriptor_ = facts.peer_address[0] != '\0' ? Endpoint{scheme_, facts.peer_address, {}}.to_string()

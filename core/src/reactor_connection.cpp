@@ -28,6 +28,9 @@ ConnectionDriver::ConnectionDriver(ReactorCore& core, Connection connection, Han
       inbox_(format_, connection_.settings().max_message),
       queue_(core.chunks()) {
   limits_.read_budget = std::max<std::size_t>(limits_.read_budget, 1);
+  if (format_ == FrameFormat::python && connection_.kind() == FERRY_STREAM) {
+    quick_limit_ = std::min(limits_.write_high_watermark, flush_early_bytes);
+  }
   if (connection_.kind() == FERRY_RECORDS) {
     record_sizes_ = std::make_unique<std::vector<std::uint64_t>>();
     const std::uint64_t largest = std::min(connection_.info().max_record, connection_.settings().max_message);
@@ -225,6 +228,11 @@ bool ConnectionDriver::write(ConstBytes bytes) {
 
 bool ConnectionDriver::send(ConstBytes message) {
   if (!accepts_writes()) return false;
+  if (queue_.size() + message.size() < quick_limit_ && in_to_flush_) {
+    std::uint32_t header = 0;
+    store_big_endian_32(reinterpret_cast<std::byte*>(&header), static_cast<std::uint32_t>(message.size()));
+    if (queue_.append_small(header, message)) return true;
+  }
   if (record_sizes_ != nullptr) return send_record(message);
   static constexpr std::array<std::byte, frame_alignment_bytes> zeros{};
   std::array<std::byte, max_frame_header_bytes> header;

@@ -119,6 +119,7 @@ class ConnectionDriver final : public ReactorConnection {
   FrameFormat format_;
   Inbox inbox_;
   WriteQueue queue_;
+  std::size_t quick_limit_ = 0;                               // while less is queued, a small message needs no thought
   std::unique_ptr<std::vector<std::uint64_t>> record_sizes_;  // of the queue, on record transports
   std::size_t record_first_ = 0;
   Watch::Pointer read_watch_;

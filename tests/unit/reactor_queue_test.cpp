@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <array>
+#include <cstring>
 #include <random>
 #include <string>
 #include <string_view>
@@ -58,6 +59,26 @@ TEST_CASE("a queue gives back what was put in, however it is cut") {
     queue.consume(some.size());
   }
   CHECK((taken == expected));
+}
+
+TEST_CASE("the quick way in gives the same bytes, and does nothing where it does not fit") {
+  WriteChunkPool pool;
+  WriteQueue queue(pool);
+  std::uint32_t header = 0;
+  std::memcpy(&header, "head", sizeof(header));
+  CHECK_FALSE(queue.append_small(header, bytes_of("no chunk yet")));
+  std::string expected = "-";
+  queue.append({}, bytes_of(expected), {});
+  std::string text;
+  for (char c = ' '; text.size() < 100; ++c) {
+    if (!queue.append_small(header, bytes_of(text))) break;
+    expected += "head" + text;
+    text += c;
+  }
+  CHECK(text.size() > 60);
+  CHECK_FALSE(queue.append_small(header, bytes_of(std::string(4000, 'x'))));
+  CHECK(gathered(queue, 64, SIZE_MAX) == expected);
+  CHECK(queue.size() == expected.size());
 }
 
 TEST_CASE("a few queued bytes hold one small chunk, and an empty queue none") {
