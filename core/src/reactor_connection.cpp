@@ -228,7 +228,7 @@ bool ConnectionDriver::write(ConstBytes bytes) {
 
 bool ConnectionDriver::send(ConstBytes message) {
   if (!accepts_writes()) return false;
-  if (queue_.size() + message.size() < quick_limit_ && in_to_flush_) {
+  if (queue_.size() + python_header_bytes + message.size() < quick_limit_ && in_to_flush_) {
     std::uint32_t header = 0;
     store_big_endian_32(reinterpret_cast<std::byte*>(&header), static_cast<std::uint32_t>(message.size()));
     if (queue_.append_small(header, message)) return true;
