@@ -56,6 +56,22 @@ inline ferry_status fail(ferry_error* error, ferry_status status, std::string_vi
   return status;
 }
 
+/// What a status says where the plugin had nothing to add, so that no failure is without a text.
+constexpr std::string_view text_of(ferry_status status) noexcept {
+  switch (status) {
+    case FERRY_WOULD_BLOCK: return "it would have to wait";
+    case FERRY_TIMED_OUT: return "the deadline passed";
+    case FERRY_INTERRUPTED: return "interrupted";
+    case FERRY_RESET: return "the other side cut the connection";
+    case FERRY_REFUSED: return "nobody listens there";
+    case FERRY_NOT_FOUND: return "there is no such address";
+    case FERRY_PERMISSION: return "not permitted";
+    case FERRY_NO_RESOURCES: return "out of descriptors, memory or buffers";
+    case FERRY_CLOSED: return "closed";
+    default: return "failed; the plugin gave no reason";
+  }
+}
+
 /// The trampoline of cold calls: runs `body` (returning a ferry_status) and turns exceptions into a status and text.
 template <class Body>
 ferry_status guard(ferry_error* error, Body&& body) noexcept {
@@ -327,7 +343,7 @@ const ferry_listener_ops& Listener<Derived>::table() noexcept {
       return guard(error, [&]() -> ferry_status {
         ferry_status why_not = FERRY_WOULD_BLOCK;
         auto connection = from(l).accept(deadline, why_not);
-        if (connection == nullptr) return fail(error, why_not, "");
+        if (connection == nullptr) return fail(error, why_not, text_of(why_not));
         *out = connection.release()->abi();
         return FERRY_OK;
       });
@@ -385,7 +401,7 @@ const ferry_transport_ops& Transport<Derived>::table() noexcept {
       return guard(error, [&]() -> ferry_status {
         ferry_status why_not = FERRY_WOULD_BLOCK;
         auto connection = from(t).connect(address, Options(options), deadline, cancel, why_not);
-        if (connection == nullptr) return fail(error, why_not, "");
+        if (connection == nullptr) return fail(error, why_not, text_of(why_not));
         *out = connection.release()->abi();
         return FERRY_OK;
       });
