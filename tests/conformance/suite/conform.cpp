@@ -1,0 +1,233 @@
+// The runner: finds the plugin, starts a process for each test, judges how it ended.
+#include "conform.hpp"
+
+#include <fcntl.h>
+#include <fnmatch.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <system_error>
+
+#include "check.hpp"
+#include "ferry/registry.hpp"
+#include "in_process.hpp"
+#include "process.hpp"
+#include "results.hpp"
+#include "suite.hpp"
+
+namespace ferry::conformance {
+namespace {
+
+constexpr int exit_ok = 0;
+constexpr int exit_failures = 1;
+constexpr int exit_usage = 2;
+constexpr int exit_plugin = 4;
+constexpr std::size_t shown_output_bytes = 2000;
+constexpr int load_limit_s = 20;
+
+/// A fresh private directory for one test, removed with everything that the test left in it.
+class TestDir {
+ public:
+  TestDir() {
+    std::string name = (std::filesystem::temp_directory_path() / "ferry-conform-XXXXXX").string();
+    if (::mkdtemp(name.data()) == nullptr) throw std::system_error(errno, std::generic_category(), name);
+    work_.root = name;
+  }
+  TestDir(const TestDir&) = delete;
+  TestDir& operator=(const TestDir&) = delete;
+  ~TestDir() {
+    std::error_code ignored;
+    std::filesystem::remove_all(work_.root, ignored);
+  }
+  const WorkDir& work() const noexcept { return work_; }
+
+ private:
+  WorkDir work_;
+};
+
+std::string end_of_file(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  while (!text.empty() && text.back() == '\n') text.pop_back();
+  if (text.size() > shown_output_bytes) text = "…" + text.substr(text.size() - shown_output_bytes);
+  return text;
+}
+
+std::string in_calls(const Report& report) {
+  const std::string calls = report.calls_under_way(Side::test);
+  return calls.empty() ? "" : " in " + calls;
+}
+
+void judge(Result& result, const Ending& ending, const Report& report, int limit_s) {
+  result.outcome = Outcome::failed;
+  if (ending.timed_out) {
+    result.reason = concat("did not end within ", limit_s, " s", in_calls(report));
+  } else if (ending.signal != 0) {
+    result.reason = concat("killed by ", signal_name(ending.signal), in_calls(report));
+  } else if (report.outcome() == Outcome::running) {
+    result.reason = concat("the process exited with code ", ending.exit_code, in_calls(report));
+  } else if (report.outcome() != Outcome::failed && ending.exit_code != 0) {
+    result.reason = concat("the test passed and its process then exited with code ", ending.exit_code);
+  } else {
+    result.outcome = report.outcome();
+    result.reason = report.text();
+  }
+}
+
+class Runner {
+ public:
+  Runner(std::filesystem::path plugin, std::vector<std::string> self) : self_(std::move(self)) {
+    facts_.path = std::move(plugin);
+  }
+  const PluginFacts& facts() const noexcept { return facts_; }
+
+  /// Runs one test in a process of its own.
+  Result run(const std::string& name, const std::string& summary, int limit_s) {
+    Result result;
+    result.name = name;
+    result.summary = summary;
+    const TestDir dir;
+    const Report report(dir.work().report());
+    const int output = ::open(dir.work().output().c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    Spawn spawn;
+    spawn.arguments = self_;
+    spawn.arguments.insert(spawn.arguments.end(),
+                           {facts_.path.string(), "--in-process", name, "--work-dir", dir.work().root.string()});
+    spawn.standard_output = output;
+    spawn.standard_error = output;
+    spawn.own_group = true;
+    const std::int64_t start = now_ns();
+    const int pid = start_process(spawn);
+    ::close(output);
+    judge(result, await_group(pid, start + limit_s * second), report, limit_s);
+    result.seconds = static_cast<double>(now_ns() - start) / static_cast<double>(second);
+    if (result.outcome == Outcome::failed) result.output = end_of_file(dir.work().output());
+    note_facts(report);
+    return result;
+  }
+
+  Result run(const Test& test, int repeat) {
+    if ((facts_.capabilities & test.needs) != test.needs) {
+      Result skipped{test.name, test.summary, Outcome::skipped, "", "", 0};
+      skipped.reason = "needs " + capability_names(test.needs & ~facts_.capabilities);
+      return skipped;
+    }
+    Result result = run(test.name, test.summary, test.limit_s);
+    for (int round = 1; round < repeat && result.outcome == Outcome::passed; ++round) {
+      const double before = result.seconds;
+      result = run(test.name, test.summary, test.limit_s);
+      result.seconds += before;
+      if (result.outcome == Outcome::failed) result.reason += concat(" (in round ", round + 1, ")");
+    }
+    return result;
+  }
+
+ private:
+  void note_facts(const Report& report) {
+    const ReportPage& page = report.page();
+    if (page.loaded == 0) return;
+    facts_.name = page.name;
+    facts_.version = page.version;
+    facts_.capabilities = page.capabilities;
+  }
+
+  std::vector<std::string> self_;
+  PluginFacts facts_;
+};
+
+std::vector<Test> chosen_tests(const std::string& filter) {
+  std::vector<Test> tests = all_tests();
+  std::erase_if(tests, [&](const Test& test) { return ::fnmatch(filter.c_str(), test.name, 0) != 0; });
+  return tests;
+}
+
+int list(const std::vector<Test>& tests) {
+  for (const Test& test : tests) {
+    std::cout << test.name << ": " << test.summary;
+    if (test.needs != 0) std::cout << " [" << capability_names(test.needs) << "]";
+    std::cout << "\n";
+  }
+  std::cout.flush();
+  return exit_ok;
+}
+
+int run_suite(const Settings& settings, const std::vector<Test>& tests, Runner& runner) {
+  const Result loading = runner.run(load_only, "the plugin can be loaded", load_limit_s);
+  if (loading.outcome != Outcome::passed) {
+    std::cerr << "conform " << runner.facts().path.string() << ": " << loading.reason << "\n";
+    if (!loading.output.empty()) std::cerr << loading.output << "\n";
+    return exit_plugin;
+  }
+  const bool colour = ::isatty(STDOUT_FILENO) == 1;
+  if (!settings.json) print_heading(std::cout, runner.facts());
+  Summary summary;
+  for (const Test& test : tests) {
+    summary.results.push_back(runner.run(test, settings.repeat));
+    if (settings.json) continue;
+    print_result(std::cout, summary.results.back(), colour);
+    std::cout.flush();
+  }
+  summary.plugin = runner.facts();
+  if (settings.json)
+    print_json(std::cout, summary);
+  else
+    print_totals(std::cout, summary, colour);
+  if (!settings.junit.empty()) {
+    std::ofstream file(settings.junit);
+    write_junit(file, summary);
+    if (!file) throw std::runtime_error("cannot write " + settings.junit.string());
+  }
+  return summary.count(Outcome::failed) == 0 ? exit_ok : exit_failures;
+}
+
+}  // namespace
+
+void add_options(CLI::App& command, Settings& settings) {
+  command.add_option("plugin", settings.plugin, "The plugin's file, or its name in the search path")
+      ->type_name("PLUGIN");
+  command.add_option("--filter", settings.filter, "Run the tests whose names match this shell pattern")
+      ->type_name("PATTERN");
+  command.add_option("--repeat", settings.repeat, "Run each test this many times")->check(CLI::Range(1, 1'000'000));
+  command.add_flag("--list", settings.list, "Name the tests and run none");
+  command.add_option("--junit", settings.junit, "Write the results as JUnit XML, too")->type_name("FILE");
+  command.add_option("--in-process", settings.in_process, "Run one test right here, as for a debugger")
+      ->type_name("TEST");
+  command.add_option("--work-dir", settings.work_dir)->group("");
+  command.add_flag("--as-peer", settings.as_peer)->group("");
+}
+
+std::filesystem::path find_plugin(const Settings& settings) {
+  std::error_code ignored;
+  if (settings.plugin.find('/') != std::string::npos || std::filesystem::exists(settings.plugin, ignored))
+    return std::filesystem::absolute(settings.plugin);
+  RegistryPolicy policy;
+  policy.plugin_dirs = settings.plugin_dirs;
+  const Registry registry(policy);
+  for (const auto& dir : registry.search_path()) {
+    const auto file = dir / (settings.plugin + ".so");
+    if (std::filesystem::exists(file, ignored)) return file;
+  }
+  return std::filesystem::absolute(settings.plugin);
+}
+
+int run(const Settings& settings, const std::vector<std::string>& self) {
+  if (!settings.in_process.empty()) return run_in_process(settings, self);
+  const std::vector<Test> tests = chosen_tests(settings.filter);
+  if (tests.empty()) {
+    std::cerr << "conform: no test is named like '" << settings.filter << "'; see --list\n";
+    return exit_usage;
+  }
+  if (settings.list) return list(tests);
+  if (settings.plugin.empty()) {
+    std::cerr << "conform: say which plugin: a file, or a name in the search path\n";
+    return exit_usage;
+  }
+  Runner runner(find_plugin(settings), self);
+  return run_suite(settings, tests, runner);
+}
+
+}  // namespace ferry::conformance

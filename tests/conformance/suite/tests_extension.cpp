@@ -1,0 +1,231 @@
+// Extensions: those that a plugin advertises keep their contracts.
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <fstream>
+#include <future>
+
+#include "flow.hpp"
+#include "suite.hpp"
+#include "usage.hpp"
+
+namespace ferry::conformance {
+namespace {
+
+class Fd {
+ public:
+  explicit Fd(int fd) : fd_(fd) { require(fd >= 0, "open: ", std::strerror(errno)); }
+  Fd(const Fd&) = delete;
+  Fd& operator=(const Fd&) = delete;
+  ~Fd() { ::close(fd_); }
+  int get() const noexcept { return fd_; }
+
+ private:
+  int fd_;
+};
+
+void lent_reads(Context& context) {
+  Pair pair = context.pair();
+  const auto* lend = pair.server.extension_as<ferry_lend>(FERRY_EXT_LEND);
+  ferry_connection* const server = pair.server.get();
+  const void* view = nullptr;
+  std::uint64_t size = 0;
+  const auto peek = [&](std::uint64_t minimum, std::int64_t deadline) {
+    const CallMark mark(Call::peek);
+    return lend->peek(server, minimum, &view, &size, deadline);
+  };
+  expect(peek(1, FERRY_NO_WAIT), {FERRY_WOULD_BLOCK}, "peek of nothing");
+  expect_deadlines("peek", [&](std::int64_t deadline) { return std::int64_t{peek(1, deadline)}; });
+  const std::uint64_t most = std::min<std::uint64_t>(pair.server.info().max_view, 1u << 20);
+  const std::uint64_t total = most * 3 + 5;
+  auto writing = std::async(std::launch::async, [&] {
+    send_flow(pair.client, total);
+    static_cast<void>(pair.client.finish(soon()));
+  });
+  std::uint64_t position = 0;
+  for (std::uint64_t minimum : {std::uint64_t{1}, std::uint64_t{7}, most / 2, most}) {
+    minimum = std::max<std::uint64_t>(1, std::min(minimum, total - position));
+    expect(peek(minimum, soon()), {FERRY_OK}, concat("peek of ", minimum, " bytes"));
+    require(size >= minimum, "peek of ", minimum, " bytes lent ", size);
+    const std::uint64_t take = std::min<std::uint64_t>(size, (minimum + 1) / 2);
+    check({static_cast<const std::uint8_t*>(view), static_cast<std::size_t>(size)}, position);
+    const CallMark mark(Call::consume);
+    lend->consume(server, take);
+    position += take;
+  }
+  expect_flow(pair.server, total - position - 2, position);
+  expect(peek(3, soon()), {FERRY_END}, "peek of more than remains before the end");
+  expect(peek(2, soon()), {FERRY_OK}, "peek of what remains before the end");
+  check({static_cast<const std::uint8_t*>(view), 2}, total - 2);
+  lend->consume(server, 2);
+  expect(peek(1, soon()), {FERRY_END}, "peek at the end");
+  pair.server.close();
+  writing.get();
+}
+
+void lent_writes(Context& context) {
+  Pair pair = context.pair();
+  const auto* lend = pair.client.extension_as<ferry_lend>(FERRY_EXT_LEND);
+  ferry_connection* const client = pair.client.get();
+  const std::uint64_t most = std::min<std::uint64_t>(pair.client.info().max_view, 1u << 20);
+  constexpr std::uint64_t total = 2u << 20;
+  auto reading = std::async(std::launch::async, [&] { expect_flow(pair.server, total); });
+  for (std::uint64_t position = 0, round = 0; position < total; ++round) {
+    const std::uint64_t minimum = std::min<std::uint64_t>(total - position, round % 2 == 0 ? 1 + round % 100 : most);
+    void* view = nullptr;
+    std::uint64_t size = 0;
+    {
+      const CallMark mark(Call::reserve);
+      expect(lend->reserve(client, minimum, &view, &size, soon()), {FERRY_OK}, concat("reserve of ", minimum));
+    }
+    require(size >= minimum, "reserve of ", minimum, " bytes lent ", size);
+    const std::uint64_t used = round % 7 == 3 ? 0 : minimum;
+    fill({static_cast<std::uint8_t*>(view), static_cast<std::size_t>(used)}, position);
+    const CallMark mark(Call::commit);
+    expect(lend->commit(client, used, 0), {FERRY_OK}, "commit");
+    position += used;
+  }
+  reading.get();
+}
+
+void credentials_are_ours(Context& context) {
+  Pair pair = context.pair();
+  for (Connection* end : {&pair.client, &pair.server}) {
+    const auto* peer = end->extension_as<ferry_peer>(FERRY_EXT_PEER);
+    require(FERRY_HAS(peer, ferry_peer, credentials), "ferry.peer/1 has no credentials");
+    ferry_credentials who{};
+    who.struct_size = sizeof who;
+    const CallMark mark(Call::credentials);
+    expect(peer->credentials(end->get(), &who), {FERRY_OK}, "credentials");
+    require(who.uid == ::geteuid() && who.gid == ::getegid() && who.pid == ::getpid(), "the peer is uid ", who.uid,
+            " gid ", who.gid, " pid ", who.pid, " instead of ", ::geteuid(), " ", ::getegid(), " ", ::getpid());
+  }
+}
+
+std::int64_t send_fds(Connection& from, std::uint64_t size, std::span<const std::int32_t> fds) {
+  std::vector<std::uint8_t> bytes(size);
+  fill(bytes, 0);
+  const auto* passing = from.extension_as<ferry_fds>(FERRY_EXT_FDS);
+  const CallMark mark(Call::fds_send);
+  return passing->send(from.get(), bytes.data(), size, fds.data(), static_cast<std::uint32_t>(fds.size()), soon());
+}
+
+std::int64_t receive_fds(Connection& to, std::vector<std::int32_t>& fds, std::uint32_t& count) {
+  std::vector<std::uint8_t> bytes(4096);
+  const auto* passing = to.extension_as<ferry_fds>(FERRY_EXT_FDS);
+  const CallMark mark(Call::fds_receive);
+  return passing->receive(to.get(), bytes.data(), bytes.size(), fds.data(), &count, soon());
+}
+
+void descriptors_are_passed(Context& context) {
+  Pair pair = context.pair();
+  const Fd file(::open((context.directory() / "passed").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  const auto before = open_descriptors();
+  for (const std::uint32_t count : {1u, 3u, FERRY_MAX_FDS}) {
+    const std::vector<std::int32_t> sent(count, file.get());
+    expect(send_fds(pair.client, 10, sent), {10}, concat("send of ", count, " descriptors"));
+    std::vector<std::int32_t> got(FERRY_MAX_FDS, -1);
+    std::uint32_t received = FERRY_MAX_FDS;
+    expect(receive_fds(pair.server, got, received), {10}, concat("receive of ", count, " descriptors"));
+    require(received == count, received, " of ", count, " descriptors arrived");
+    struct stat ours {};
+    ::fstat(file.get(), &ours);
+    for (std::uint32_t i = 0; i < received; ++i) {
+      struct stat theirs {};
+      require(::fstat(got[i], &theirs) == 0 && theirs.st_ino == ours.st_ino, "another file arrived");
+      require(is_close_on_exec(got[i]), "a received descriptor is not close-on-exec");
+      ::close(got[i]);
+    }
+  }
+  require(open_descriptors() == before, "passing descriptors leaves some open");
+}
+
+void unwanted_descriptors_are_closed(Context& context) {
+  Pair pair = context.pair();
+  const Fd file(::open((context.directory() / "passed").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  const auto before = open_descriptors();
+  const std::vector<std::int32_t> many(20, file.get());
+  expect(send_fds(pair.client, 10, many), {10}, "send of descriptors");
+  expect_flow(pair.server, 10);  // a plain read
+  require(open_descriptors() == before, "descriptors that arrived during a plain read stay open");
+  expect(send_fds(pair.client, 10, many), {10}, "send of descriptors");
+  std::vector<std::int32_t> few(2, -1);
+  std::uint32_t count = 2;
+  expect(receive_fds(pair.server, few, count), {FERRY_TOO_LARGE}, "receive of more descriptors than there is room for");
+  std::set<int> left = open_descriptors();
+  require(left == before, left.size() - before.size(), " descriptors beyond the capacity stay open");
+}
+
+void files_arrive_whole(Context& context) {
+  Pair pair = context.pair();
+  const auto* sender = pair.client.extension_as<ferry_file>(FERRY_EXT_FILE);
+  if (sender == nullptr) skip("the plugin sends no files");
+  constexpr std::uint64_t total = (3u << 20) + 17;
+  const auto path = context.directory() / "content";
+  std::vector<std::uint8_t> content(total);
+  fill(content, 0);
+  std::ofstream(path, std::ios::binary).write(reinterpret_cast<const char*>(content.data()), total);
+  const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  auto reading = std::async(std::launch::async, [&] {
+    expect_flow(pair.server, total - 5, 5);
+    expect_end(pair.server);
+    pair.server.close();
+  });
+  for (std::uint64_t position = 5; position < total;) {
+    const CallMark mark(Call::file_send);
+    const std::int64_t sent = sender->send(pair.client.get(), file.get(), position, total - position, soon());
+    require(sent > 0, "file send returned ", result_text(sent));
+    position += static_cast<std::uint64_t>(sent);
+  }
+  expect(sender->send(pair.client.get(), file.get(), total, 100, soon()), {0}, "file send at the end of the file");
+  require(::lseek(file.get(), 0, SEEK_CUR) == 0, "file send moved the file's position");
+  expect(pair.client.finish(soon()), {FERRY_OK}, "finish");
+  reading.get();
+}
+
+void statistics_are_named(Context& context) {
+  Pair pair = context.pair();
+  const auto* statistics = pair.client.extension_as<ferry_statistics>(FERRY_EXT_STATISTICS);
+  if (statistics == nullptr) skip("the plugin has no statistics");
+  send_flow(pair.client, 1000);
+  expect_flow(pair.server, 1000);
+  const auto read = [&](ferry_statistic* figures, std::uint32_t capacity) {
+    const CallMark mark(Call::statistics);
+    return statistics->read(pair.client.get(), figures, capacity);
+  };
+  const std::int32_t count = read(nullptr, 0);
+  require(count > 0, "statistics returned ", count);
+  std::vector<ferry_statistic> figures(static_cast<std::size_t>(count) + 1, ferry_statistic{nullptr, nullptr, -77});
+  require(read(figures.data(), static_cast<std::uint32_t>(count - 1)) == count,
+          "statistics must say how many there are");
+  require(figures[static_cast<std::size_t>(count) - 1].value == -77, "statistics wrote beyond the capacity");
+  require(read(figures.data(), static_cast<std::uint32_t>(count)) == count, "statistics changes its mind");
+  for (std::int32_t i = 0; i < count; ++i) {
+    const ferry_statistic& figure = figures[static_cast<std::size_t>(i)];
+    require(figure.name != nullptr && *figure.name != '\0' && figure.unit != nullptr, "a figure has no name or unit");
+  }
+}
+
+}  // namespace
+
+std::span<const Test> extension_tests() {
+  static constexpr Test tests[] = {
+      {"extension.peek", "lent reads: minimum, end, deadlines", FERRY_CAP_EPHEMERAL | FERRY_CAP_LENDING, lent_reads},
+      {"extension.reserve", "lent writes arrive", FERRY_CAP_EPHEMERAL | FERRY_CAP_LENDING, lent_writes},
+      {"extension.peer", "the peer's credentials are ours", FERRY_CAP_EPHEMERAL | FERRY_CAP_CREDENTIALS,
+       credentials_are_ours},
+      {"extension.fds", "descriptors are passed, close-on-exec", FERRY_CAP_EPHEMERAL | FERRY_CAP_FD_PASSING,
+       descriptors_are_passed},
+      {"extension.fds_unwanted", "descriptors that nobody takes are closed", FERRY_CAP_EPHEMERAL | FERRY_CAP_FD_PASSING,
+       unwanted_descriptors_are_closed},
+      {"extension.file", "a file's content arrives", FERRY_CAP_EPHEMERAL, files_arrive_whole},
+      {"extension.statistics", "figures have names and stay within the capacity", FERRY_CAP_EPHEMERAL,
+       statistics_are_named},
+  };
+  return tests;
+}
+
+}  // namespace ferry::conformance
