@@ -25,7 +25,7 @@ using namespace ferry::plugin;
 enum class Defect : std::uint8_t {
   none,
   loses_last_byte,       // of a connection that is finished
-  loses_wakeup,          // arm says ARMED over an event queue that tells of each arrival once
+  loses_wakeup,          // arm forgets what arrived since the last read
   ignores_deadline,      // read waits for ever
   wakes_early,           // read gives up a tenth of the time too soon
   leaks_descriptor,      // one for each connection
@@ -88,7 +88,7 @@ class DefectiveConnection : public Connection<DefectiveConnection> {
     if (has(Defect::loses_wakeup)) {
       events_ = UniqueFd(epoll_create1(EPOLL_CLOEXEC));
       epoll_event once{};
-      once.events = EPOLLIN | EPOLLONESHOT;
+      once.events = EPOLLIN | EPOLLRDHUP | EPOLLET;
       epoll_ctl(events_.get(), EPOLL_CTL_ADD, socket_.fd(), &once);
     }
   }
@@ -120,6 +120,11 @@ class DefectiveConnection : public Connection<DefectiveConnection> {
     out.handle = events_.get();
     out.events = FERRY_POLL_IN;
     return FERRY_OK;
+  }
+  std::int32_t arm(ferry_interest) {
+    epoll_event forgotten{};
+    if (events_) epoll_wait(events_.get(), &forgotten, 1, 0);  // also what arrived since the caller last looked
+    return FERRY_ARMED;
   }
   ferry_status shutdown_write() {
     if (has(Defect::ends_both_directions)) shutdown(socket_.fd(), SHUT_RD);

@@ -65,7 +65,7 @@ void data_before_hangup(Context& context) {
       expect(client.finish(soon()), {FERRY_OK}, "finish");
       client.close();
     });
-    if (context.has(FERRY_CAP_LOCAL) && closing.wait_for(std::chrono::milliseconds(5)) == std::future_status::ready) {
+    if (closing.wait_for(std::chrono::milliseconds(5)) == std::future_status::ready) {
       const ferry_pollable pollable = server.pollable(FERRY_READ);
       pollfd waited{static_cast<int>(pollable.handle), POLLIN, 0};
       if (server.arm(FERRY_READ) == FERRY_ARMED) require(::poll(&waited, 1, 5000) == 1, "no wake-up for data and end");
