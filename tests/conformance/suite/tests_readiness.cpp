@@ -21,9 +21,18 @@ pollfd poll_entry(const ferry_pollable& pollable) {
   return {static_cast<int>(pollable.handle), events, 0};
 }
 
+/// Spins for 0 to 51 us, so that events fall into every gap between looking, arming and sleeping, narrow as they are.
+void uneven_pause(std::uint64_t round) {
+  const std::int64_t until = in(pattern(round, 9) * 200);
+  while (now_ns() < until) {
+  }
+}
+
 /// Arms and sleeps as an event loop would; fails when nothing wakes it.
 void sleep_until_ready(Connection& connection, ferry_interest interest, std::uint64_t round) {
+  if (round % 3 == 1) uneven_pause(round);
   const std::int32_t armed = connection.arm(interest);
+  if (round % 3 == 2) uneven_pause(round);
   if (armed != FERRY_ARMED) return expect(armed, {FERRY_READY}, "arm");
   pollfd waited = poll_entry(connection.pollable(interest));
   require(::poll(&waited, 1, wake_up_limit_ms) == 1, "armed for ", interest == FERRY_READ ? "reading" : "writing",
