@@ -4,11 +4,12 @@
 namespace ferry::host {
 
 using AddVerb = void(CLI::App&, Context&);
+AddVerb add_bench;
 AddVerb add_conform;
 AddVerb add_doctor;
 
 void add_verbs(CLI::App& app, Context& context) {
-  for (AddVerb* add : {add_conform, add_doctor}) add(app, context);
+  for (AddVerb* add : {add_bench, add_conform, add_doctor}) add(app, context);
 }
 
 }  // namespace ferry::host

@@ -1,0 +1,215 @@
+// Plans the figures, runs both lanes of each in turn (so that a change of the machine's speed meets both), and takes
+// medians.
+#include "bench/bench.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <optional>
+#include <system_error>
+#include <utility>
+
+#include "bench/lane.hpp"
+#include "bench/raw_side.hpp"
+#include "ferry/endpoint.hpp"
+
+namespace ferry::bench {
+namespace {
+
+/// A directory for socket files that goes away with its contents.
+class PrivateDirectory {
+ public:
+  PrivateDirectory() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "ferry-bench-XXXXXX").string();
+    if (::mkdtemp(pattern.data()) == nullptr)
+      throw std::system_error(errno, std::generic_category(), "mkdtemp " + pattern);
+    path_ = pattern;
+  }
+  PrivateDirectory(const PrivateDirectory&) = delete;
+  PrivateDirectory& operator=(const PrivateDirectory&) = delete;
+  ~PrivateDirectory() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  const std::filesystem::path& path() const noexcept { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+/// One figure to be measured: Ferry's way and the raw way of the same thing.
+struct Plan {
+  std::string target;
+  std::string name;
+  Measure measure = Measure::ping_pong;
+  Mover mover = Mover::channel;
+  std::string spin;
+  std::uint64_t size = 0;
+};
+
+bool wants(const std::vector<std::string>& list, std::string_view word) {
+  return std::find(list.begin(), list.end(), word) != list.end();
+}
+
+std::vector<Plan> plan_figures(const BenchOptions& options) {
+  std::vector<Plan> plans;
+  const bool blocking = wants(options.planes, "blocking");
+  const bool reactor = wants(options.planes, "reactor");
+  for (const std::string& target : options.targets) {
+    if (wants(options.measures, "ping-pong")) {
+      for (const std::string& spin : options.spins) {
+        if (blocking) plans.push_back({target, "ping-pong", Measure::ping_pong, Mover::channel, spin, options.size});
+        if (reactor) plans.push_back({target, "ping-pong", Measure::ping_pong, Mover::reactor, spin, options.size});
+      }
+    }
+    if (wants(options.measures, "one-way")) {
+      if (blocking) plans.push_back({target, "one-way send", Measure::one_way, Mover::channel, "off", options.size});
+      if (blocking)
+        plans.push_back({target, "one-way send_many", Measure::one_way_batched, Mover::channel, "off", options.size});
+      if (reactor)
+        plans.push_back({target, "one-way reactor", Measure::one_way_batched, Mover::reactor, "off", options.size});
+    }
+    if (wants(options.measures, "bulk")) {
+      if (blocking) plans.push_back({target, "bulk", Measure::bulk, Mover::channel, "off", options.bulk_size});
+      if (reactor) plans.push_back({target, "bulk", Measure::bulk, Mover::reactor, "off", options.bulk_size});
+    }
+  }
+  return plans;
+}
+
+/// The descriptor to listen at: a bare scheme becomes the plugin's own ephemeral address.
+Endpoint listening_endpoint(const std::string& target, Runtime& runtime, const PrivateDirectory& directory,
+                            std::size_t serial) {
+  if (target.find_first_of(":/\\@") != std::string::npos) return parse_endpoint(target);
+  const Plugin& plugin = runtime.registry().for_scheme(target);
+  if (plugin.abi().ephemeral_address == nullptr) {
+    throw Error(Status::invalid, "bench", target,
+                "its plugin names no address of its own: give a descriptor to listen at");
+  }
+  Endpoint endpoint{target, plugin.abi().ephemeral_address, {}};
+  const auto replace = [&](std::string_view word, const std::string& by) {
+    if (const auto at = endpoint.address.find(word); at != std::string::npos)
+      endpoint.address.replace(at, word.size(), by);
+  };
+  replace("{dir}", directory.path().string());
+  replace("{name}", "bench" + std::to_string(serial));
+  return endpoint;
+}
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const std::size_t middle = values.size() / 2;
+  return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
+}
+
+/// @param sorted  ascending, not empty
+double percentile(const std::vector<std::int64_t>& sorted, double share) {
+  const auto index = static_cast<std::size_t>(std::ceil(share * static_cast<double>(sorted.size())));
+  return static_cast<double>(sorted[std::min(index, sorted.size()) - (index > 0 ? 1 : 0)]);
+}
+
+/// Runs growing rounds until one lasts a fifth of the wanted time, then scales: also the warm-up.
+std::uint64_t calibrate(Lane& lane, Round round, std::chrono::nanoseconds duration) {
+  round.count = round.measure == Measure::ping_pong ? 64 : round.measure == Measure::bulk ? 8 : 4096;
+  for (;;) {
+    const auto elapsed = static_cast<double>(lane.run(round, nullptr));
+    const auto wanted = static_cast<double>(duration.count());
+    if (elapsed * 5 >= wanted)
+      return std::max<std::uint64_t>(1,
+                                     static_cast<std::uint64_t>(static_cast<double>(round.count) * wanted / elapsed));
+    round.count *= 4;
+  }
+}
+
+/// One lane with its calibrated round.
+struct Runner {
+  Runner(const LaneSpec& spec, Round wanted, Runtime& runtime, const BenchOptions& options)
+      : lane(spec, runtime, options.plugin_dirs), round(wanted) {
+    round.count = calibrate(lane, round, options.duration);
+  }
+
+  /// The round's value in the figure's unit.
+  double measure(std::vector<std::int64_t>& all_latencies) {
+    std::vector<std::int64_t> latencies;
+    const bool latency = round.measure == Measure::ping_pong;
+    if (latency) latencies.reserve(round.count);
+    const auto seconds = static_cast<double>(lane.run(round, latency ? &latencies : nullptr)) * 1e-9;
+    if (latency) {
+      std::sort(latencies.begin(), latencies.end());
+      all_latencies.insert(all_latencies.end(), latencies.begin(), latencies.end());
+      return percentile(latencies, 0.5);
+    }
+    const auto per_second = static_cast<double>(round.count) / seconds;
+    return round.measure == Measure::bulk ? per_second * static_cast<double>(round.size) : per_second;
+  }
+
+  Lane lane;
+  Round round;
+};
+
+std::string unit_of(Measure measure) {
+  if (measure == Measure::ping_pong) return "ns";
+  return measure == Measure::bulk ? "bytes/s" : "messages/s";
+}
+
+Figure run_plan(const Plan& plan, const BenchOptions& options, Runtime& runtime, const PrivateDirectory& directory,
+                std::size_t serial) {
+  Endpoint endpoint = listening_endpoint(plan.target, runtime, directory, serial);
+  endpoint.options.push_back({"spin", plan.spin});
+  const int peer_cpu = options.pin.size() > 1 ? options.pin[1] : -1;
+  const Round round{plan.measure, 0, 0, plan.size};
+  Runner ferry({plan.mover, endpoint.to_string(), false, directory.path().string(), peer_cpu}, round, runtime, options);
+  std::optional<Runner> raw;
+  if (options.baseline && has_raw_side(endpoint.scheme)) {
+    const bool spinning = plan.spin != "off" && plan.spin != "auto";
+    raw.emplace(LaneSpec{Mover::raw, endpoint.scheme, spinning, directory.path().string(), peer_cpu}, round, runtime,
+                options);
+  }
+
+  std::vector<double> values, raw_values, ratios;
+  std::vector<std::int64_t> latencies, raw_latencies;
+  for (unsigned i = 0; i < options.rounds; ++i) {
+    values.push_back(ferry.measure(latencies));
+    if (!raw) continue;
+    raw_values.push_back(raw->measure(raw_latencies));
+    ratios.push_back(values.back() / raw_values.back());
+  }
+  Figure figure;
+  figure.target = plan.target;
+  figure.measure = plan.name;
+  figure.plane = plan.mover == Mover::reactor ? "reactor" : "blocking";
+  figure.spin = plan.spin;
+  figure.size = plan.size;
+  figure.unit = unit_of(plan.measure);
+  figure.value = median(values);
+  if (!latencies.empty()) {
+    std::sort(latencies.begin(), latencies.end());
+    figure.p99 = percentile(latencies, 0.99);
+    figure.p999 = percentile(latencies, 0.999);
+    figure.maximum = static_cast<double>(latencies.back());
+  }
+  if (raw) {
+    figure.raw = median(raw_values);
+    figure.ratio = median(ratios);
+  }
+  return figure;
+}
+
+}  // namespace
+
+std::vector<Figure> run_bench(const BenchOptions& options, Runtime& runtime, const Progress& progress) {
+  if (!options.pin.empty()) pin_to(options.pin.front());
+  const PrivateDirectory directory;
+  const std::vector<Plan> plans = plan_figures(options);
+  std::vector<Figure> figures;
+  for (const Plan& plan : plans) {
+    if (progress) progress(figures.size(), plans.size(), plan.target + " " + plan.name);
+    figures.push_back(run_plan(plan, options, runtime, directory, figures.size()));
+  }
+  if (progress) progress(plans.size(), plans.size(), "");
+  return figures;
+}
+
+}  // namespace ferry::bench

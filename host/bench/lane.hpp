@@ -1,0 +1,50 @@
+// A lane: one connection between the driver and a peer process that `ferry bench` starts itself.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "bench/round.hpp"
+#include "ferry/runtime.hpp"
+
+namespace ferry::bench {
+
+/// What both processes need to know to make their ends.
+struct LaneSpec {
+  Mover mover = Mover::channel;
+  std::string descriptor;  ///< to listen at, with its `spin` option; for raw lanes `tcp` or `uds`
+  bool spinning = false;   ///< for raw lanes
+  std::string directory;   ///< private, for raw socket files
+  int peer_cpu = -1;       ///< -1: not pinned
+};
+
+/// The driver's half. Starts the peer in the constructor, ends it in the destructor.
+class Lane {
+ public:
+  Lane(const LaneSpec& spec, Runtime& runtime, const std::vector<std::filesystem::path>& plugin_dirs);
+  Lane(const Lane&) = delete;
+  Lane& operator=(const Lane&) = delete;
+  ~Lane();
+
+  /// Runs one round on both sides and returns its wall time in nanoseconds.
+  std::int64_t run(const Round& round, std::vector<std::int64_t>* latencies);
+
+ private:
+  void start_peer(const LaneSpec& spec, const std::vector<std::filesystem::path>& plugin_dirs);
+  int control_ = -1;
+  pid_t peer_ = -1;
+  std::unique_ptr<Side> side_;
+};
+
+/// The peer process: listens, tells the driver where on `control`, and follows rounds until the driver ends it.
+void serve_lane(const LaneSpec& spec, Runtime& runtime, int control);
+
+/// Restricts the calling process to one processor; throws std::system_error. Does nothing for -1.
+void pin_to(int cpu);
+
+}  // namespace ferry::bench

@@ -1,0 +1,34 @@
+// The baseline: what hand-written blocking sockets do on this machine, with no Ferry code below them.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "bench/round.hpp"
+
+namespace ferry::bench {
+
+/// True when there is a raw counterpart for transports of this scheme.
+bool has_raw_side(const std::string& scheme);
+
+/// A listening raw socket of the scheme's kind; `address` is what raw_connect takes.
+class RawListener {
+ public:
+  /// @param directory  private directory for a socket file
+  RawListener(const std::string& scheme, const std::string& directory);
+  RawListener(const RawListener&) = delete;
+  RawListener& operator=(const RawListener&) = delete;
+  ~RawListener();
+  const std::string& address() const noexcept { return address_; }
+  std::unique_ptr<Side> accept(bool spinning);
+
+ private:
+  std::string scheme_;
+  std::string address_;
+  int fd_ = -1;
+};
+
+/// @param spinning  receive by polling the socket with MSG_DONTWAIT instead of sleeping in it
+std::unique_ptr<Side> raw_connect(const std::string& scheme, const std::string& address, bool spinning);
+
+}  // namespace ferry::bench

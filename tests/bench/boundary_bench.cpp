@@ -1,0 +1,80 @@
+// What crossing the plugin boundary costs: the same read called directly, through the ABI's table in a library opened
+// at run time, and through Connection::read. Prints nanoseconds per call; medians of rounds taken in turn.
+#include <dlfcn.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string_view>
+#include <vector>
+
+#include "ferry/connection.hpp"
+#include "ferry/deadline.hpp"
+#include "null_transport.hpp"
+
+namespace {
+
+constexpr int rounds = 9;
+
+template <class Call>
+double ns_per_call(std::uint64_t calls, Call&& call) {
+  const std::int64_t start = ferry::monotonic_now_ns();
+  for (std::uint64_t i = 0; i < calls; ++i) call();
+  return static_cast<double>(ferry::monotonic_now_ns() - start) / static_cast<double>(calls);
+}
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+ferry_connection* open_null_connection() {
+  void* library = ::dlopen(FERRY_BOUNDARY_PLUGIN_FILE, RTLD_NOW | RTLD_LOCAL);
+  if (library == nullptr) {
+    std::fprintf(stderr, "boundary_bench: %s\n", ::dlerror());
+    std::exit(4);
+  }
+  const auto* plugin = static_cast<const ferry_plugin*>(::dlsym(library, FERRY_PLUGIN_SYMBOL));
+  ferry_transport* transport = nullptr;
+  ferry_connection* connection = nullptr;
+  static const ferry_host host{};
+  static const ferry_values no_values{sizeof(ferry_values), 0, sizeof(ferry_value), 0, nullptr};
+  if (plugin->create(&host, &no_values, &transport, nullptr) != FERRY_OK ||
+      transport->ops->connect(transport, "", &no_values, FERRY_FOREVER, nullptr, &connection, nullptr) != FERRY_OK) {
+    std::fprintf(stderr, "boundary_bench: the null transport does not connect\n");
+    std::exit(4);
+  }
+  return connection;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::uint64_t calls = 20'000'000;
+  if (argc == 3 && std::string_view(argv[1]) == "--calls") calls = std::strtoull(argv[2], nullptr, 10);
+  if (calls == 0 || (argc != 1 && argc != 3)) {
+    std::fprintf(stderr, "usage: boundary_bench [--calls N]\n");
+    return 2;
+  }
+  ferry::Connection connection(open_null_connection(), nullptr, {ferry::WaitPolicy(ferry::WaitPolicy::Mode::off, 0)},
+                               "null");
+  ferry_connection* raw = connection.raw();
+  std::array<std::byte, 64> buffer{};
+  std::uint64_t direct_calls = 0;
+  std::vector<double> direct, boundary, wrapped;
+  for (int i = 0; i < rounds; ++i) {
+    direct.push_back(
+        ns_per_call(calls, [&] { null_transport::read(direct_calls, buffer.data(), buffer.size(), FERRY_FOREVER); }));
+    boundary.push_back(
+        ns_per_call(calls, [&] { (void)raw->ops->read(raw, buffer.data(), buffer.size(), FERRY_FOREVER); }));
+    wrapped.push_back(ns_per_call(calls, [&] { (void)connection.read(buffer); }));
+  }
+  std::printf("linked in            %6.2f ns per call\n", median(direct));
+  std::printf("through the ABI      %6.2f ns per call, %+.2f ns\n", median(boundary),
+              median(boundary) - median(direct));
+  std::printf("Connection::read     %6.2f ns per call, %+.2f ns\n", median(wrapped), median(wrapped) - median(direct));
+  connection.abort();
+  return 0;
+}
