@@ -1,0 +1,155 @@
+// Ten thousand idle connections on one reactor: what each costs in memory, and what they do to one busy client.
+//
+// The server (this process's child) runs an echo on a reactor. The driver measures a busy client's round trips without
+// the idle connections and with them, in turn, and reads the server's memory before and after. Prints bytes per
+// connection and both p99; exits 1 when --limit-bytes or --limit-ratio is given and exceeded.
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <array>
+#include <csignal>
+#include <cstdio>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "ferry/channel.hpp"
+#include "ferry/reactor.hpp"
+#include "ferry/runtime.hpp"
+
+namespace {
+
+struct Settings {
+  std::string descriptor;
+  std::string plugin_dir;
+  unsigned idle = 10'000;
+  unsigned round_trips = 20'000;
+  unsigned rounds = 5;
+  double limit_bytes = 0;
+  double limit_ratio = 0;
+};
+
+ferry::Runtime make_runtime(const Settings& settings) {
+  ferry::Config config;
+  if (!settings.plugin_dir.empty()) config.plugins.plugin_dirs = {settings.plugin_dir};
+  return ferry::Runtime(std::move(config));
+}
+
+void raise_descriptor_limit() {
+  rlimit limit{};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/// Bytes of private memory of a process, in pages as the kernel counts them.
+double private_bytes(pid_t pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/statm");
+  double total = 0, resident = 0, shared = 0;
+  file >> total >> resident >> shared;
+  return (resident - shared) * static_cast<double>(::sysconf(_SC_PAGESIZE));
+}
+
+[[noreturn]] void serve(const Settings& settings, int announce) {
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  ferry::Runtime runtime = make_runtime(settings);
+  ferry::Reactor reactor;
+  auto listener = reactor.listen(runtime.listen(settings.descriptor), [&](ferry::Connection connection) {
+    ferry::ReactorConnection::Handlers handlers;
+    handlers.on_message = [](ferry::ReactorConnection& from, ferry::ConstBytes message) { from.send(message); };
+    reactor.add(std::move(connection), std::move(handlers));
+  });
+  const std::string address = listener->descriptor() + "\n";
+  if (::write(announce, address.data(), address.size()) < 0) ::_exit(1);
+  reactor.run();
+  ::_exit(0);
+}
+
+std::int64_t p99_of_round(ferry::Channel& channel, unsigned round_trips) {
+  const std::array<std::byte, 64> message{};
+  std::vector<std::int64_t> latencies;
+  latencies.reserve(round_trips);
+  for (unsigned i = 0; i < round_trips; ++i) {
+    const std::int64_t start = ferry::monotonic_now_ns();
+    ferry::ConstBytes reply;
+    if (channel.try_send(message) != ferry::Status::ok || channel.receive_view(reply) != ferry::Status::ok) {
+      throw ferry::Error(ferry::Status::reset, "measure", "busy client", "the server has gone");
+    }
+    latencies.push_back(ferry::monotonic_now_ns() - start);
+  }
+  std::sort(latencies.begin(), latencies.end());
+  return latencies[latencies.size() * 99 / 100];
+}
+
+template <class Value>
+Value median(std::vector<Value> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+int measure(const Settings& settings, pid_t server, const std::string& address) {
+  ferry::Runtime runtime = make_runtime(settings);
+  ferry::Channel busy(runtime.connect_stream(address));
+  p99_of_round(busy, settings.round_trips);  // warm-up
+  const double before = private_bytes(server);
+  double per_connection = 0;
+  std::vector<double> without, with, ratios;
+  for (unsigned round = 0; round < settings.rounds; ++round) {
+    without.push_back(static_cast<double>(p99_of_round(busy, settings.round_trips)));
+    std::vector<ferry::Connection> idle;
+    for (unsigned i = 0; i < settings.idle; ++i) idle.push_back(runtime.connect_stream(address));
+    {  // a round trip through the last one: by then the server has accepted them all
+      ferry::Channel last(runtime.connect_stream(address));
+      last.send("accepted?");
+      last.receive();
+    }
+    if (round == 0) per_connection = (private_bytes(server) - before) / settings.idle;
+    with.push_back(static_cast<double>(p99_of_round(busy, settings.round_trips)));
+    ratios.push_back(with.back() / without.back());
+  }
+  const double ratio = median(ratios);
+  std::printf(
+      "%u idle connections: %.0f bytes each in the server; p99 of a busy client %.1f us without, %.1f us with, ratio "
+      "%.2f\n",
+      settings.idle, per_connection, median(without) / 1e3, median(with) / 1e3, ratio);
+  const bool too_big = settings.limit_bytes > 0 && per_connection > settings.limit_bytes;
+  const bool too_slow = settings.limit_ratio > 0 && ratio > settings.limit_ratio;
+  return too_big || too_slow ? 1 : 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Settings settings;
+  CLI::App app("Memory and latency with many idle connections");
+  app.add_option("descriptor", settings.descriptor, "Where the server listens")->required();
+  app.add_option("--plugin-dir", settings.plugin_dir);
+  app.add_option("--idle", settings.idle)->capture_default_str();
+  app.add_option("--round-trips", settings.round_trips)->capture_default_str();
+  app.add_option("--rounds", settings.rounds)->capture_default_str();
+  app.add_option("--limit-bytes", settings.limit_bytes, "Fail above this many bytes per connection");
+  app.add_option("--limit-ratio", settings.limit_ratio, "Fail above this ratio of the p99");
+  CLI11_PARSE(app, argc, argv);
+  raise_descriptor_limit();
+
+  std::array<int, 2> announce{};
+  if (::pipe(announce.data()) != 0) return 1;
+  const pid_t server = ::fork();
+  if (server == 0) serve(settings, announce[1]);
+  ::close(announce[1]);
+  std::string address;
+  for (char letter = 0; ::read(announce[0], &letter, 1) == 1 && letter != '\n';) address += letter;
+  int result = 1;
+  try {
+    result = measure(settings, server, address);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "idle_connections: %s\n", error.what());
+  }
+  ::kill(server, SIGKILL);
+  ::waitpid(server, nullptr, 0);
+  return result;
+}
