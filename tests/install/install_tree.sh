@@ -11,7 +11,8 @@ prefix=$work/prefix
 
 cmake --install "$build" --prefix "$prefix" >/dev/null
 for example in app plugins; do
-  cmake -S "$source/docs/examples/$example" -B "$work/$example" -G Ninja -DCMAKE_PREFIX_PATH="$prefix" >"$work/log" 2>&1 &&
+  cmake -S "$source/docs/examples/$example" -B "$work/$example" -G Ninja -DCMAKE_PREFIX_PATH="$prefix" \
+    -DFERRY_INCLUDE_DIR="$prefix/include" -DFERRY_PLUGIN_SUPPORT="$(echo "$prefix"/lib*/libferry_plugin_support.a)" >"$work/log" 2>&1 &&
     cmake --build "$work/$example" >>"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
 done
 
