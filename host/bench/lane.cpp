@@ -87,8 +87,10 @@ Lane::Lane(const LaneSpec& spec, Runtime& runtime, const std::vector<std::filesy
 }
 
 Lane::~Lane() {
-  side_.reset();
-  ::close(control_);  // the peer reads the end and exits
+  if (broken_) ::kill(peer_, SIGKILL);
+  // The peer completes its half of the last round, then reads the end of the control socket and exits; only then may its
+  // connection go.
+  ::close(control_);
   ::waitpid(peer_, nullptr, 0);
 }
 
@@ -126,9 +128,12 @@ void Lane::start_peer(const LaneSpec& spec, const std::vector<std::filesystem::p
 
 std::int64_t Lane::run(const Round& round, std::vector<std::int64_t>* latencies) {
   send_control(control_, &round, sizeof(round));
+  broken_ = true;
   const std::int64_t start = monotonic_now_ns();
   side_->lead(round, latencies);
-  return monotonic_now_ns() - start;
+  const std::int64_t elapsed = monotonic_now_ns() - start;
+  broken_ = false;
+  return elapsed;
 }
 
 void serve_lane(const LaneSpec& spec, Runtime& runtime, int control) {

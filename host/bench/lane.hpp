@@ -38,6 +38,7 @@ class Lane {
   void start_peer(const LaneSpec& spec, const std::vector<std::filesystem::path>& plugin_dirs);
   int control_ = -1;
   pid_t peer_ = -1;
+  bool broken_ = false;  // inside a round, or left one by an exception: the peer may wait for ever
   std::unique_ptr<Side> side_;
 };
 
