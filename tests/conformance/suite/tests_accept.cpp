@@ -46,7 +46,7 @@ void connections_outlive_their_listener(Context& context) {
 }
 
 /// Serves rude clients until `good` has connected; each may be accepted or reported, but none may end the listener.
-void accept_until_good(Context& context, Listener& listener, std::future<void>& good) {
+void accept_until_good(Listener& listener, std::future<void>& good) {
   while (good.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
     Connection server;
     expect(listener.accept(in(50 * ms), server),
@@ -57,7 +57,6 @@ void accept_until_good(Context& context, Listener& listener, std::future<void>& 
     if (server.read(&hello, 1, in(20 * ms)) == 1 && hello == 'G') send_flow(server, 1);
   }
   good.get();
-  static_cast<void>(context);
 }
 
 void good_client(Context& context, const std::string& address) {
@@ -83,7 +82,7 @@ void clients_that_leave_early(Context& context) {
     }
     good_client(context, address);
   });
-  accept_until_good(context, listener, good);
+  accept_until_good(listener, good);
 }
 
 void slow_clients_block_nobody(Context& context) {
@@ -97,11 +96,11 @@ void slow_clients_block_nobody(Context& context) {
     auto nothing = std::async(std::launch::async, [until] {
       while (now_ns() < until) std::this_thread::yield();
     });
-    accept_until_good(context, listener, nothing);
+    accept_until_good(listener, nothing);
     dialler.signal(SIGSTOP);
     dialler.wait_until_stopped();
     auto good = std::async(std::launch::async, [&] { good_client(context, address); });
-    accept_until_good(context, listener, good);
+    accept_until_good(listener, good);
     dialler.signal(SIGCONT);
   }
 }
@@ -114,7 +113,7 @@ void silent_clients_block_nobody(Context& context) {
     for (Connection& client : silent) client = context.connect(address);
     good_client(context, address);
   });
-  accept_until_good(context, listener, good);
+  accept_until_good(listener, good);
 }
 
 void accept_wakes_from_poll(Context& context) {
