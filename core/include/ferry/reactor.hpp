@@ -1,7 +1,9 @@
 // Drives connections from one libuv loop, with callbacks or awaitables.
 //
 // The data plane stays in the plugin: the reactor tries an operation, arms, and polls the plugin's handle. Everything
-// here belongs to the loop's thread except post(), stop() and the destructors' documentation below.
+// here belongs to the loop's thread except post() and stop(), which are for any thread, and nothing blocks but run(). A
+// handler may close, abort or add anything but not destroy the reactor; what it throws is logged, and aborts the
+// connection it was called for with status internal. See docs/guides/reactor.md.
 #pragma once
 
 #include <cstddef>
@@ -51,16 +53,17 @@ class ReactorConnection : public std::enable_shared_from_this<ReactorConnection>
   /// Queues bytes, copied; they leave at the end of this loop turn in one write. False: above the high watermark (the
   /// bytes are queued all the same) - pause until on_writable.
   virtual bool write(ConstBytes bytes) = 0;
-  /// Queues one framed message (or record). Same contract.
+  /// Queues one framed message (or record). Same contract. Throws Error(too_large) for a record above the transport's
+  /// limit. Once writing has ended - shutdown_write(), close(), a failure - both return false and queue nothing.
   virtual bool send(ConstBytes message) = 0;
   /// Stops and resumes reading: back-pressure towards the peer.
   virtual void pause_reading() = 0;
   virtual void resume_reading() = 0;
-  /// Ends our direction once the queue has left.
+  /// Ends our direction once the queue has left. Throws Error(unsupported) where the transport has no half-close.
   virtual void shutdown_write() = 0;
   /// Graceful: the queue leaves, the end reaches the peer, bounded by `linger`; then on_closed.
   virtual void close() = 0;
-  /// At once; on_closed(status).
+  /// At once: the peer sees a reset where the transport has one; on_closed(reason) follows at the end of the turn.
   virtual void abort(Status reason) = 0;
   virtual std::size_t queued_bytes() const noexcept = 0;
   virtual Connection& connection() noexcept = 0;
@@ -92,26 +95,36 @@ class Reactor {
   Reactor();
   /// On the application's loop, which must outlive the reactor; the application runs it.
   explicit Reactor(uv_loop_s* loop);
-  /// Aborts what is left and closes every libuv handle; on an application's loop the loop must run once more after.
+  /// Aborts what is left, with on_closed(interrupted), cancels connects and timers without a call, and closes every
+  /// libuv handle; on an application's loop the loop must run once more after.
   ~Reactor();
   Reactor(const Reactor&) = delete;
   Reactor& operator=(const Reactor&) = delete;
 
-  /// Runs until stop(), or until nothing is left to wait for.
+  /// Runs until stop(), or until nothing is left to wait for: no connection that reads or has bytes to write, no
+  /// listener, connect or timer. A stop() that came before makes it return at once.
   void run();
-  /// Any thread.
+  /// Ends run(), or the application's uv_run, after the turn under way. Any thread, until the destructor begins.
   void stop() noexcept;
-  /// Runs `task` on the loop's thread, soon. Any thread.
+  /// Runs `task` on the loop's thread, soon and in order. Does not keep the loop running. Tasks left when the reactor
+  /// is destroyed are dropped. Any thread, until the destructor begins.
   void post(std::function<void()> task);
 
+  /// Accepts clients until the listener is closed. `on_error` (by default a log line) hears of failures: of one client,
+  /// after which the next is accepted; of the system's resources, after which accepting pauses 100 ms; or of the
+  /// listener itself, which is then closed. Throws Error when the transport has nothing to wait on.
   std::shared_ptr<ReactorListener> listen(Listener listener, std::function<void(Connection)> on_accept,
                                           std::function<void(const ferry_error&)> on_error = {},
                                           ReactorLimits limits = {});
+  /// Takes over a connection that nobody else reads or writes. Throws Error(invalid) unless exactly one of on_bytes and
+  /// on_message is set, Error when the transport has nothing to wait on, Error(closed) while the reactor is destroyed.
   std::shared_ptr<ReactorConnection> add(Connection connection, ReactorConnection::Handlers handlers,
                                          ReactorLimits limits = {});
-  /// Connects without blocking the loop; the result arrives in `done` exactly once, unless cancelled.
+  /// Connects without blocking the loop; the result arrives in `done` exactly once, later, unless cancelled. `runtime`
+  /// outlives the reactor. At most 16 connects run at once and further ones queue.
   std::unique_ptr<ReactorHandle> connect(Runtime& runtime, std::string link_or_descriptor, Deadline deadline,
                                          std::function<void(Connection, const Error*)> done);
+  /// Runs `task` once, not before `when`, at millisecond resolution.
   std::unique_ptr<ReactorHandle> call_at(Deadline when, std::function<void()> task);
 
   uv_loop_s* loop() noexcept;
