@@ -7,6 +7,7 @@
 //   - The transport's object outlives every view of its memory that a handler was given: it ends after the handler.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -24,6 +25,9 @@ namespace ferry {
 class ConnectionDriver final : public ReactorConnection {
  public:
   static constexpr std::size_t flush_early_bytes = 64u << 10;  ///< more than this leaves before the end of the turn
+
+  /// How often a transport may say "ready" and then not be, in a row, before others get their turn.
+  static constexpr int ready_retries = 8;
 
   ConnectionDriver(ReactorCore& core, Connection connection, Handlers handlers, ReactorLimits limits);
   ~ConnectionDriver() override;
@@ -119,7 +123,9 @@ class ConnectionDriver final : public ReactorConnection {
   FrameFormat format_;
   Inbox inbox_;
   WriteQueue queue_;
-  std::size_t quick_limit_ = 0;                               // while less is queued, a small message needs no thought
+  // While less is queued, a small message needs no thought: the first as long as the transport takes bytes, the second
+  // while it is blocked. 0: never.
+  std::array<std::size_t, 2> quick_limits_{};
   std::unique_ptr<std::vector<std::uint64_t>> record_sizes_;  // of the queue, on record transports
   std::size_t record_first_ = 0;
   Watch::Pointer read_watch_;
