@@ -2,7 +2,30 @@
 
 #include <utility>
 
+#include "ferry/log.hpp"
+
 namespace ferry::host {
+
+RegistryPolicy Context::registry_policy() const {
+  RegistryPolicy policy;
+  policy.plugin_dirs = plugin_dirs;
+  return policy;
+}
+
+Config Context::load_config(const std::filesystem::path& file) const {
+  Config config = Config::load(file);
+  config.plugins.plugin_dirs.insert(config.plugins.plugin_dirs.begin(), plugin_dirs.begin(), plugin_dirs.end());
+  configure_logging(log_level.empty() ? config.log.level : log_level,
+                    log_format.empty() ? config.log.format : log_format);
+  return config;
+}
+
+Runtime Context::make_runtime(const std::filesystem::path& file) const {
+  if (!file.empty()) return Runtime(load_config(file));
+  Config config;
+  config.plugins = registry_policy();
+  return Runtime(std::move(config));
+}
 
 void add_common_options(CLI::App& app, Context& context) {
   const std::string group = "Common options";

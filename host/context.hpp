@@ -12,6 +12,9 @@
 #include <vector>
 
 #include "exit_code.hpp"
+#include "ferry/config.hpp"
+#include "ferry/registry.hpp"
+#include "ferry/runtime.hpp"
 
 namespace ferry::host {
 
@@ -20,6 +23,14 @@ struct Context {
   std::string log_level;   ///< empty: the config's, else "info"
   std::string log_format;  ///< empty: the config's, else "text"
   std::vector<std::filesystem::path> plugin_dirs;
+
+  /// The policy of a registry without a config: --plugin-dir first.
+  RegistryPolicy registry_policy() const;
+  /// Reads a config and puts --plugin-dir before its own folders. Its log settings take effect where the command line
+  /// gave none. Throws ConfigError or Error.
+  Config load_config(const std::filesystem::path& file) const;
+  /// A runtime from that file, or with no config when it is empty.
+  Runtime make_runtime(const std::filesystem::path& file) const;
 
   /// The chosen verb; main runs it after the whole command line was accepted. May throw.
   std::function<ExitCode()> action;

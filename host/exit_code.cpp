@@ -13,9 +13,10 @@ ExitCode exit_code_of(const std::exception& error) noexcept {
   const auto* ferry_error = dynamic_cast<const Error*>(&error);
   if (ferry_error == nullptr) return ExitCode::operation;
   if (ferry_error->status() == Status::timed_out) return ExitCode::timeout;
+  if (ferry_error->status() == Status::authentication) return ExitCode::connect;
   const std::string& operation = ferry_error->operation();
   if (operation == "connect" || operation == "listen") return ExitCode::connect;
-  if (operation == "load plugin" || operation == "find plugin") return ExitCode::plugin;
+  if (operation == "load plugin" || operation == "find a plugin for") return ExitCode::plugin;
   return ExitCode::operation;
 }
 

@@ -1,16 +1,19 @@
-// The log of `ferry`: standard error, as text or one JSON object per line, coloured only on a terminal.
+// The log of `ferry`, through the core's.
 #pragma once
 
-#include <string>
+#include <spdlog/fmt/fmt.h>
+
+#include <string_view>
+#include <utility>
+
+#include "ferry/log.hpp"
 
 namespace ferry::host {
 
-/// Replaces the default logger and the format of every logger made before or after.
-/// @param level   trace, debug, info, warning, error or off
-/// @param format  text or json
-void set_up_logging(const std::string& level, const std::string& format);
-
-/// Reports why the program ends: `ferry: message` on standard error, or an error line when the log is JSON.
-void report_failure(const std::string& message);
+/// Logs one formatted line as "ferry.host"; see ferry::log.
+template <class... Arguments>
+void log_line(ferry_log_level level, fmt::format_string<Arguments...> format, Arguments&&... arguments) {
+  log(level, "ferry.host", fmt::format(format, std::forward<Arguments>(arguments)...));
+}
 
 }  // namespace ferry::host

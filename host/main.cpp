@@ -4,7 +4,7 @@
 
 #include "context.hpp"
 #include "exit_code.hpp"
-#include "logging.hpp"
+#include "ferry/log.hpp"
 #include "usage.hpp"
 
 namespace ferry::host {
@@ -15,6 +15,14 @@ std::string footer() {
   text << "Exit codes:\n";
   for (const auto& row : exit_codes) text << "  " << static_cast<int>(row.code) << "  " << row.meaning << "\n";
   return text.str();
+}
+
+void report(const Context& context, const std::string& message) {
+  if (context.log_format == "json") {
+    log(FERRY_LOG_ERROR, "ferry.host", message);
+  } else {
+    std::cerr << "ferry: " << message << std::endl;
+  }
 }
 
 ExitCode run(int argc, char** argv) {
@@ -33,11 +41,12 @@ ExitCode run(int argc, char** argv) {
     std::cerr << "ferry: " << explain_usage_error(app, error) << std::endl;
     return ExitCode::usage;
   }
-  set_up_logging(context.log_level.empty() ? "info" : context.log_level, context.log_format);
+  configure_logging(context.log_level.empty() ? "info" : context.log_level,
+                    context.log_format.empty() ? "text" : context.log_format);
   try {
     return context.action();
   } catch (const std::exception& error) {
-    report_failure(error.what());
+    report(context, error.what());
     return exit_code_of(error);
   }
 }

@@ -4,12 +4,14 @@
 namespace ferry::host {
 
 using AddVerb = void(CLI::App&, Context&);
-AddVerb add_bench;
-AddVerb add_conform;
-AddVerb add_doctor;
+AddVerb add_serve, add_relay, add_connect, add_listen, add_inspect, add_explain, add_check, add_schema, add_bench,
+    add_conform, add_doctor;
 
 void add_verbs(CLI::App& app, Context& context) {
-  for (AddVerb* add : {add_bench, add_conform, add_doctor}) add(app, context);
+  for (AddVerb* add : {add_serve, add_relay, add_connect, add_listen, add_inspect, add_explain, add_check, add_schema,
+                       add_bench, add_conform, add_doctor}) {
+    add(app, context);
+  }
 }
 
 }  // namespace ferry::host

@@ -1,0 +1,66 @@
+// `ferry check`: every problem of a config file at once. `ferry schema`: the JSON Schema an editor checks it with.
+#include <iostream>
+#include <string>
+#include <utility>
+
+#include "context.hpp"
+#include "json.hpp"
+
+namespace ferry::host {
+namespace {
+
+void check_all(const Context& context, const std::string& file) {
+  const Config config = context.load_config(file);
+  Registry registry(config.plugins);
+  check_against_plugins(config, file, registry);
+}
+
+Json problems_as_json(const std::string& file, const ConfigError& error) {
+  Json problems = Json::array();
+  for (const auto& problem : error.problems()) {
+    problems.push_back({{"file", file},
+                        {"line", problem.line},
+                        {"column", problem.column},
+                        {"pointer", problem.pointer},
+                        {"message", problem.message}});
+  }
+  return {{"ok", false}, {"problems", problems}};
+}
+
+ExitCode check(const Context& context, const std::string& file) {
+  if (!context.json) {
+    check_all(context, file);  // main prints the problems
+    std::cout << file << ": ok" << std::endl;
+    return ExitCode::ok;
+  }
+  try {
+    check_all(context, file);
+    print_json({{"ok", true}, {"problems", Json::array()}});
+    return ExitCode::ok;
+  } catch (const ConfigError& error) {
+    print_json(problems_as_json(file, error));
+    return ExitCode::config;
+  }
+}
+
+ExitCode schema(const Context& context) {
+  Registry registry(context.registry_policy());
+  std::cout << config_schema(registry.load_all()) << std::endl;
+  return ExitCode::ok;
+}
+
+}  // namespace
+
+void add_check(CLI::App& app, Context& context) {
+  const auto file = std::make_shared<std::string>();
+  CLI::App* verb = add_verb(app, context, "check", "Check a config file: every problem at once, nothing started",
+                            [&context, file] { return check(context, *file); });
+  verb->add_option("CONFIG", *file, "The config file")->required();
+}
+
+void add_schema(CLI::App& app, Context& context) {
+  add_verb(app, context, "schema", "Print the JSON Schema of the config, with the options of the plugins found",
+           [&context] { return schema(context); });
+}
+
+}  // namespace ferry::host

@@ -1,0 +1,98 @@
+// `ferry connect` and `ferry listen`: standard input and output over one connection.
+//
+// Standard output carries the peer's bytes, so readiness and the --json report go to standard error.
+#include <chrono>
+#include <iostream>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "context.hpp"
+#include "exchange/exchange.hpp"
+#include "json.hpp"
+#include "options.hpp"
+
+namespace ferry::host {
+namespace {
+
+struct Arguments {
+  std::string target;
+  std::string config;
+  std::int64_t deadline_ns = FERRY_FOREVER;
+  bool messages = false;
+};
+
+Deadline deadline_of(const Arguments& arguments) {
+  if (arguments.deadline_ns == FERRY_FOREVER) return Deadline::never();
+  return Deadline(std::chrono::nanoseconds(arguments.deadline_ns));
+}
+
+void print_to_standard_error(const Json& value) {
+  std::cerr << value.dump(-1, ' ', false, Json::error_handler_t::replace) << std::endl;
+}
+
+ExitCode finish(const Context& context, const ExchangeReport& report) {
+  if (context.json) {
+    print_to_standard_error(
+        {{"event", "ended"}, {"sent", report.sent}, {"received", report.received}, {"problem", report.problem}});
+  }
+  if (report.code != ExitCode::ok) throw Failure(report.code, report.problem);
+  return ExitCode::ok;
+}
+
+std::string authkey_of(const Runtime& runtime, const std::string& target) {
+  const auto link = runtime.config().links.find(target);
+  return link == runtime.config().links.end() ? std::string() : link->second.authkey;
+}
+
+ExitCode connect(const Context& context, const Arguments& arguments) {
+  Runtime runtime = context.make_runtime(arguments.config);
+  const Deadline deadline = deadline_of(arguments);
+  Connection connection = runtime.connect_stream(arguments.target, deadline);
+  if (!arguments.messages) return finish(context, exchange_bytes(std::move(connection), deadline));
+  Channel channel(std::move(connection));
+  const std::string authkey = authkey_of(runtime, arguments.target);
+  if (!authkey.empty()) channel.authenticate_as_client(authkey, deadline);
+  return finish(context, exchange_messages(std::move(channel), deadline));
+}
+
+ExitCode listen(const Context& context, const Arguments& arguments) {
+  Runtime runtime = context.make_runtime(arguments.config);
+  const Deadline deadline = deadline_of(arguments);
+  Listener listener = runtime.listen(arguments.target);
+  if (context.json) {
+    print_to_standard_error({{"event", "listening"}, {"descriptor", listener.descriptor()}});
+  } else {
+    std::cerr << "listening " << listener.descriptor() << std::endl;
+  }
+  Connection connection = listener.accept(deadline);
+  listener.close();
+  if (arguments.messages) return finish(context, exchange_messages(Channel(std::move(connection)), deadline));
+  return finish(context, exchange_bytes(std::move(connection), deadline));
+}
+
+void add_arguments(CLI::App& verb, const std::shared_ptr<Arguments>& arguments, const std::string& target,
+                   const std::string& help) {
+  verb.add_option(target, arguments->target, help)->required();
+  verb.add_option("--config", arguments->config, "The config file that has the links and defaults");
+  verb.add_flag("--messages", arguments->messages, "A line is a message, framed as Python's multiprocessing does");
+  add_duration(verb, "--deadline", arguments->deadline_ns, "End with code 6 when it all takes longer [never]");
+}
+
+}  // namespace
+
+void add_connect(CLI::App& app, Context& context) {
+  const auto arguments = std::make_shared<Arguments>();
+  CLI::App* verb = add_verb(app, context, "connect", "Connect standard input and output to a descriptor or link",
+                            [&context, arguments] { return connect(context, *arguments); });
+  add_arguments(*verb, arguments, "DESCRIPTOR|LINK", "What to connect to; a comma-separated list is tried in order");
+}
+
+void add_listen(CLI::App& app, Context& context) {
+  const auto arguments = std::make_shared<Arguments>();
+  CLI::App* verb = add_verb(app, context, "listen", "Accept one client and connect it to standard input and output",
+                            [&context, arguments] { return listen(context, *arguments); });
+  add_arguments(*verb, arguments, "DESCRIPTOR", "Where to listen; the dialable form is printed on standard error");
+}
+
+}  // namespace ferry::host

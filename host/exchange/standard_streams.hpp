@@ -1,0 +1,32 @@
+// Standard input and output as the two ends of an exchange.
+#pragma once
+
+#include "ferry/connection.hpp"
+#include "ferry/deadline.hpp"
+
+namespace ferry::host {
+
+/// Standard input, read by one thread at a time.
+class StandardInput {
+ public:
+  /// Throws Error(no_resources) when the system gives no pipe for cancel().
+  StandardInput();
+  StandardInput(const StandardInput&) = delete;
+  StandardInput& operator=(const StandardInput&) = delete;
+  ~StandardInput();
+
+  /// At least one byte, or end, timed_out, interrupted (cancel), io.
+  IoResult read(MutableBytes into, Deadline deadline);
+  /// Makes the current and every later read return. Any thread.
+  void cancel() noexcept;
+  bool is_terminal() const noexcept;
+
+ private:
+  int cancel_read_ = -1;
+  int cancel_write_ = -1;
+};
+
+/// Writes everything to standard output. False when nobody reads it any more or it failed.
+bool write_standard_output(ConstBytes bytes) noexcept;
+
+}  // namespace ferry::host

@@ -1,0 +1,101 @@
+// `ferry inspect`: every plugin that can be found, or one of them. Each is met in a child process, so that one that
+// crashes or hangs is reported, not suffered.
+#include <spdlog/fmt/fmt.h>
+
+#include <algorithm>
+#include <iostream>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "context.hpp"
+#include "ferry/probe.hpp"
+#include "json.hpp"
+
+namespace ferry::host {
+namespace {
+
+namespace fs = std::filesystem;
+
+// A path names one file; a word the plugin of that name in the search path; nothing means all of them.
+std::vector<fs::path> files_to_inspect(const Registry& registry, const std::string& which) {
+  if (which.find('/') != std::string::npos) return {which};
+  std::vector<fs::path> files;
+  for (const fs::path& directory : registry.search_path()) {
+    std::error_code ignored;
+    std::vector<fs::path> here;
+    for (const auto& entry : fs::directory_iterator(directory, ignored)) {
+      const bool wanted = which.empty() || entry.path().stem() == which;
+      if (entry.path().extension() == ".so" && wanted) here.push_back(entry.path());
+    }
+    std::sort(here.begin(), here.end());
+    files.insert(files.end(), here.begin(), here.end());
+  }
+  if (!files.empty()) return files;
+  std::string searched;
+  for (const fs::path& directory : registry.search_path()) searched += "\n  " + directory.string();
+  throw Failure(ExitCode::plugin, "no plugin" + (which.empty() ? "" : " '" + which + "'") + " in any of:" + searched);
+}
+
+std::string joined(const Json& list) {
+  std::string text;
+  for (const auto& item : list) text += (text.empty() ? "" : " ") + item.get<std::string>();
+  return text;
+}
+
+std::string text_of(const Json& value) { return value.is_string() ? value.get<std::string>() : value.dump(); }
+
+std::string abi_of(const Json& plugin) {
+  return fmt::format("{}.{}", plugin["abi"].value("major", 0), plugin["abi"].value("minor", 0));
+}
+
+void print_option(const Json& option) {
+  const std::string fallback =
+      option.contains("default") && !option["default"].is_null() ? text_of(option["default"]) : "-";
+  std::cout << fmt::format("    {:<18} {:<9} {:<12} {}\n", option.value("name", ""), option.value("type", ""), fallback,
+                           option.value("help", ""));
+}
+
+void print_text(const fs::path& file, const ProbeResult& result) {
+  if (!result.loaded) {
+    std::cout << file.string() << "\n  REFUSED: " << result.reason << "\n";
+    return;
+  }
+  const Json plugin = Json::parse(result.description);
+  std::cout << fmt::format(
+      "{} {} (ABI {}): {}\n  file          {}\n  schemes       {}\n  capabilities  {}\n  options\n",
+      plugin.value("name", ""), plugin.value("version", ""), abi_of(plugin), plugin.value("description", ""),
+      file.string(), joined(plugin["schemes"]), joined(plugin["capabilities"]));
+  for (const auto& option : plugin["options"]) print_option(option);
+}
+
+ExitCode inspect(const Context& context, const std::string& which) {
+  const Registry registry(context.registry_policy());
+  Json all = Json::array();
+  bool refused = false;
+  for (const fs::path& file : files_to_inspect(registry, which)) {
+    const ProbeResult result = probe_plugin(file);
+    refused = refused || !result.loaded;
+    if (!context.json) {
+      print_text(file, result);
+      continue;
+    }
+    Json row = {{"path", file.string()}, {"loaded", result.loaded}};
+    result.loaded ? row["plugin"] = Json::parse(result.description) : row["reason"] = result.reason;
+    all.push_back(std::move(row));
+  }
+  if (context.json) print_json(all);
+  return refused ? ExitCode::plugin : ExitCode::ok;
+}
+
+}  // namespace
+
+void add_inspect(CLI::App& app, Context& context) {
+  const auto which = std::make_shared<std::string>();
+  CLI::App* verb =
+      add_verb(app, context, "inspect", "List the plugins found, with their options, or why they were refused",
+               [&context, which] { return inspect(context, *which); });
+  verb->add_option("PLUGIN", *which, "A plugin's name or the path of its file; all of the search path when not given");
+}
+
+}  // namespace ferry::host

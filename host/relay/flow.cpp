@@ -1,0 +1,105 @@
+#include "relay/flow.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+namespace ferry::host {
+
+Flow::Flow(Connection& source, Connection& sink) : source_(source), sink_(sink) {
+  if (source.kind() == FERRY_RECORDS) largest_record_ = source.info().max_record;
+  if (sink.kind() == FERRY_RECORDS) largest_write_ = sink.info().max_record;
+}
+
+Flow::Wait Flow::run(Scratch& scratch) {
+  Wait wait = Wait::source;
+  const std::uint64_t turn_ends_at = ledger_.in + turn_budget_bytes;
+  while (step(scratch, wait)) {
+    if (ledger_.in >= turn_ends_at) return pending_ ? Wait::sink : Wait::source;
+  }
+  return wait;
+}
+
+// True when more may be possible at once; else `wait` says what is missing.
+bool Flow::step(Scratch& scratch, Wait& wait) {
+  if (pending_ && !flush(wait)) return false;
+  if (source_.lends()) return lend_from_source(wait);
+  if (sink_.lends() && source_.kind() == FERRY_STREAM) return read_into_sink(wait);
+  return copy(scratch, wait);
+}
+
+IoResult Flow::write_now(ConstBytes bytes) {
+  const ConstBytes piece = bytes.first(std::min(bytes.size(), largest_write_));
+  const IoResult written = sink_.write_some({&piece, 1}, Deadline::no_wait());
+  ledger_.out += written.size;
+  return written;
+}
+
+bool Flow::flush(Wait& wait) {
+  do {
+    const IoResult written = write_now({pending_.get() + pending_begin_, pending_end_ - pending_begin_});
+    pending_begin_ += written.size;
+    if (!written) return sink_stopped(written.status, wait);
+  } while (pending_begin_ < pending_end_);
+  pending_.reset();
+  return true;
+}
+
+bool Flow::lend_from_source(Wait& wait) {
+  ConstBytes view;
+  const Status status = source_.peek(view, 1, Deadline::no_wait());
+  if (status != Status::ok) return source_stopped(status, wait);
+  const IoResult written = write_now(view);
+  source_.consume(written.size);
+  ledger_.in += written.size;
+  return written || sink_stopped(written.status, wait);
+}
+
+bool Flow::read_into_sink(Wait& wait) {
+  MutableBytes room;
+  const Status reserved = sink_.reserve(room, 1, Deadline::no_wait());
+  if (reserved != Status::ok) return sink_stopped(reserved, wait);
+  const IoResult got = source_.read(room, Deadline::no_wait());
+  ledger_.in += got.size;
+  const Status committed = sink_.commit(got.size, Deadline::no_wait());
+  if (!got) return source_stopped(got.status, wait);
+  if (committed != Status::ok) return sink_stopped(committed, wait);
+  ledger_.out += got.size;
+  return true;
+}
+
+bool Flow::copy(Scratch& scratch, Wait& wait) {
+  const MutableBytes memory = scratch.take(largest_record_);
+  const IoResult got = source_.read(memory, Deadline::no_wait());
+  if (!got) return source_stopped(got.status, wait);
+  ledger_.in += got.size;
+  if (got.size == 0 && sink_.kind() == FERRY_STREAM) return true;  // an empty record is nothing to a stream
+  const IoResult written = write_now(memory.first(got.size));
+  if (written && written.size == got.size) return true;
+  pending_begin_ = 0;
+  pending_end_ = got.size - written.size;
+  pending_ = std::make_unique_for_overwrite<std::byte[]>(pending_end_);
+  std::memcpy(pending_.get(), memory.data() + written.size, pending_end_);
+  return written || sink_stopped(written.status, wait);
+}
+
+bool Flow::source_stopped(Status status, Wait& wait) {
+  if (status == Status::would_block) {
+    wait = Wait::source;
+  } else {
+    finished_ = true;
+    status_ = status == Status::end ? sink_.shutdown_write() : status;
+    wait = status == Status::end ? Wait::ended : Wait::source_failed;
+  }
+  return false;
+}
+
+bool Flow::sink_stopped(Status status, Wait& wait) {
+  wait = status == Status::would_block ? Wait::sink : Wait::sink_failed;
+  if (wait == Wait::sink_failed) {
+    finished_ = true;
+    status_ = status;
+  }
+  return false;
+}
+
+}  // namespace ferry::host

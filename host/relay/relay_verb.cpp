@@ -1,0 +1,109 @@
+// `ferry relay`: one relay without a config file, ending with its ledger.
+#include <spdlog/fmt/fmt.h>
+
+#include <iostream>
+#include <memory>
+#include <string>
+
+#include "context.hpp"
+#include "daemon.hpp"
+#include "json.hpp"
+#include "limits.hpp"
+#include "options.hpp"
+#include "serve/server.hpp"
+
+namespace ferry::host {
+namespace {
+
+constexpr std::uint32_t default_max_connections = 10'000;
+
+struct Arguments {
+  std::string listen;
+  std::string connect;
+  std::string config;
+  std::int64_t drain_ns = default_drain_ns;
+  std::uint32_t max_connections = default_max_connections;
+  bool once = false;
+};
+
+ServiceConfig as_service(const Arguments& arguments, const Runtime& runtime) {
+  ServiceConfig service;
+  service.name = "relay";
+  service.kind = ServiceKind::relay;
+  service.listen = runtime.endpoints_of(arguments.listen);
+  service.to = runtime.endpoints_of(arguments.connect);
+  if (runtime.config().links.contains(arguments.connect)) service.to_link = arguments.connect;
+  service.max_connections = arguments.max_connections;
+  return service;
+}
+
+Json as_json(const FlowLedger& flow) {
+  return {{"in", flow.in}, {"out", flow.out}, {"unaccounted", flow.unaccounted()}};
+}
+
+void print_ledger(const Ledger& ledger, bool json) {
+  if (json) {
+    return print_json_line({{"event", "ledger"},
+                            {"connections", ledger.connections},
+                            {"connect_failures", ledger.connect_failures},
+                            {"resets", ledger.resets},
+                            {"cut", ledger.cut},
+                            {"to_target", as_json(ledger.to_target)},
+                            {"to_client", as_json(ledger.to_client)},
+                            {"unaccounted", ledger.unaccounted()}});
+  }
+  std::cerr << fmt::format(
+      "relayed {} connections: {} without a target, {} reset, {} cut\n"
+      "  to target  {} bytes in, {} out\n"
+      "  to client  {} bytes in, {} out\n"
+      "  {} bytes unaccounted for\n",
+      ledger.connections, ledger.connect_failures, ledger.resets, ledger.cut, ledger.to_target.in, ledger.to_target.out,
+      ledger.to_client.in, ledger.to_client.out, ledger.unaccounted());
+}
+
+ExitCode outcome(const Ledger& ledger, bool once) {
+  if (ledger.unaccounted() != 0) return ExitCode::data_incomplete;
+  if (once && ledger.connect_failures != 0) return ExitCode::connect;
+  return ExitCode::ok;
+}
+
+ExitCode relay(const Context& context, const Arguments& arguments) {
+  const auto runtime = std::make_shared<Runtime>(context.make_runtime(arguments.config));
+  const ServiceConfig service = as_service(arguments, *runtime);
+  for (const ConfiguredEndpoint& endpoint : service.to) (void)runtime->resolve(endpoint);  // fails now, not at a client
+  raise_descriptor_limit();
+  Reactor reactor;
+  std::unique_ptr<Daemon> daemon;
+  Server server(reactor, context.json, [&daemon] { daemon->departed(); });
+  daemon = std::make_unique<Daemon>(reactor, arguments.drain_ns,
+                                    Daemon::Hooks{[&server] { server.stop_accepting(); },
+                                                  [&server] { return server.live(); },
+                                                  [&server] { server.cut(); },
+                                                  {}});
+  if (arguments.once) server.on_accept([&] { reactor.post([&] { daemon->drain_without_bound(); }); });
+  server.apply({service}, runtime);
+  daemon->run();
+  print_ledger(server.ledger(), context.json);
+  return outcome(server.ledger(), arguments.once);
+}
+
+}  // namespace
+
+void add_relay(CLI::App& app, Context& context) {
+  const auto arguments = std::make_shared<Arguments>();
+  CLI::App* verb =
+      add_verb(app, context, "relay", "Relay every client of LISTEN to CONNECT; ends with a ledger of bytes",
+               [&context, arguments] { return relay(context, *arguments); });
+  verb->add_option("LISTEN", arguments->listen, "The descriptor to listen at, or a comma-separated list")->required();
+  verb->add_option("CONNECT", arguments->connect, "The descriptor to connect to, a list tried in order, or a link")
+      ->required();
+  verb->add_option("--config", arguments->config, "The config file that has the links and defaults");
+  verb->add_flag("--once", arguments->once, "Relay one client and end");
+  verb->add_option("--max-connections", arguments->max_connections, "Clients beyond this are turned away")
+      ->check(CLI::Range(1u, 1'000'000u))
+      ->capture_default_str();
+  add_duration(*verb, "--drain-timeout", arguments->drain_ns,
+               "How long SIGTERM lets live connections finish [10s]; a second SIGTERM ends at once");
+}
+
+}  // namespace ferry::host

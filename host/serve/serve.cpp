@@ -1,0 +1,73 @@
+// `ferry serve`: runs the services of a config file, follows its changes, and drains when told to end.
+#include <memory>
+#include <string>
+
+#include "context.hpp"
+#include "daemon.hpp"
+#include "limits.hpp"
+#include "logging.hpp"
+#include "options.hpp"
+#include "serve/server.hpp"
+
+namespace ferry::host {
+namespace {
+
+struct Arguments {
+  std::string config;
+  std::int64_t drain_ns = default_drain_ns;
+};
+
+// Nothing of the running configuration is touched before all of the new one has been found good.
+std::shared_ptr<Runtime> load_runtime(const Context& context, const std::string& file) {
+  auto runtime = std::make_shared<Runtime>(context.load_config(file));
+  check_against_plugins(runtime->config(), file, runtime->registry());
+  return runtime;
+}
+
+void reload(const Context& context, const std::string& file, Server& server) {
+  try {
+    const auto runtime = load_runtime(context, file);
+    server.apply(runtime->config().services, runtime);
+    log_line(FERRY_LOG_INFO, "reloaded {}", file);
+  } catch (const ConfigError& error) {
+    for (const auto& problem : error.problems()) {
+      log_line(FERRY_LOG_ERROR, "{}:{}:{} {}: {}", file, problem.line, problem.column, problem.pointer,
+               problem.message);
+    }
+    log_line(FERRY_LOG_ERROR, "{} has {} problems; going on with the configuration of before", file,
+             error.problems().size());
+  } catch (const std::exception& error) {
+    log_line(FERRY_LOG_ERROR, "reload failed, going on with the configuration of before: {}", error.what());
+  }
+}
+
+ExitCode serve(const Context& context, const Arguments& arguments) {
+  const auto runtime = load_runtime(context, arguments.config);
+  if (runtime->config().services.empty()) {
+    throw Failure(ExitCode::config, arguments.config + ": no services to run; add them under \"services\"");
+  }
+  raise_descriptor_limit();
+  Reactor reactor;
+  std::unique_ptr<Daemon> daemon;
+  Server server(reactor, context.json, [&daemon] { daemon->departed(); });
+  daemon = std::make_unique<Daemon>(
+      reactor, arguments.drain_ns,
+      Daemon::Hooks{[&server] { server.stop_accepting(); }, [&server] { return server.live(); },
+                    [&server] { server.cut(); }, [&] { reload(context, arguments.config, server); }});
+  server.apply(runtime->config().services, runtime);
+  daemon->run();
+  return ExitCode::ok;
+}
+
+}  // namespace
+
+void add_serve(CLI::App& app, Context& context) {
+  const auto arguments = std::make_shared<Arguments>();
+  CLI::App* verb = add_verb(app, context, "serve", "Run the services of a config file",
+                            [&context, arguments] { return serve(context, *arguments); });
+  verb->add_option("CONFIG", arguments->config, "The config file; SIGHUP reads it again")->required();
+  add_duration(*verb, "--drain-timeout", arguments->drain_ns,
+               "How long SIGTERM lets live connections finish [10s]; a second SIGTERM ends at once");
+}
+
+}  // namespace ferry::host

@@ -1,0 +1,189 @@
+#include "serve/server.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <iostream>
+
+#include "json.hpp"
+#include "logging.hpp"
+
+namespace ferry::host {
+namespace {
+
+bool equal(const ferry_value& a, const ferry_value& b) {
+  const auto text = [](const ferry_value& value) { return std::string_view(value.text == nullptr ? "" : value.text); };
+  return a.is_set == b.is_set && a.integer == b.integer && text(a) == text(b);
+}
+
+bool equal(const OptionValues& a, const OptionValues& b) {
+  if (a.size() != b.size()) return false;
+  for (std::uint32_t i = 0; i < a.size(); ++i)
+    if (!equal(a[i], b[i])) return false;
+  return true;
+}
+
+// True when every difference is in options that a listener can be told of.
+bool reloadable(const ResolvedEndpoint& from, const ResolvedEndpoint& to) {
+  if (from.plugin->path() != to.plugin->path() || from.options.size() != to.options.size()) return false;
+  if (!equal(from.core, to.core)) return false;
+  for (std::uint32_t i = 0; i < from.options.size(); ++i) {
+    const bool same = equal(from.options[i], to.options[i]);
+    if (!same && (from.options.table()[i].flags & FERRY_OPTION_RELOADABLE) == 0) return false;
+  }
+  return true;
+}
+
+void log_accept_problem(RateLimit& limit, const std::string& service, const ferry_error& error) {
+  std::uint64_t more = 0;
+  if (!limit.allow(more)) return;
+  const auto status = static_cast<Status>(error.status);
+  log_line(FERRY_LOG_WARNING, "service {}: accept: {}{}{} ({} more so)", service, describe(status),
+           error.message[0] == '\0' ? "" : ": ", error.message, more);
+}
+
+}  // namespace
+
+Server::Server(Reactor& reactor, bool json, std::function<void()> on_departure)
+    : reactor_(reactor), json_(json), on_departure_(std::move(on_departure)) {}
+
+Server::~Server() { stop_accepting(); }
+
+void Server::apply(const std::vector<ServiceConfig>& configs, const std::shared_ptr<Runtime>& runtime) {
+  Services services;
+  Slots wanted = resolve(configs, runtime, services);
+  std::map<std::string, Listener> fresh;  // opened before anything that runs is touched
+  for (const auto& [key, slot] : wanted)
+    if (!slots_.contains(key)) fresh.emplace(key, runtime->listen(slot->endpoint));
+
+  for (const ServiceConfig& config : configs) services.at(config.name)->configure(config, runtime);
+  for (auto it = slots_.begin(); it != slots_.end();) {
+    const auto kept = wanted.find(it->first);
+    if (kept != wanted.end()) {
+      update(*it->second, *kept->second);
+      ++it;
+    } else {
+      it->second->listener->close();
+      it = slots_.erase(it);
+    }
+  }
+  for (auto& [key, listener] : fresh) {
+    auto& slot = slots_[key] = std::move(wanted.at(key));
+    open(*slot, std::move(listener));
+    announce(*slot);
+  }
+  retire_services(std::move(services));
+}
+
+Server::Slots Server::resolve(const std::vector<ServiceConfig>& configs, const std::shared_ptr<Runtime>& runtime,
+                              Services& services) {
+  Slots slots;
+  for (const ServiceConfig& config : configs) {
+    const auto known = services_.find(config.name);
+    const auto service = known != services_.end() ? known->second : std::make_shared<Service>(reactor_, on_departure_);
+    services[config.name] = service;
+    for (ConfiguredEndpoint configured : config.listen) {
+      // The service's own options come first: what stands at the endpoint is nearer and wins.
+      configured.settings.insert(configured.settings.begin(), config.settings.begin(), config.settings.end());
+      auto slot = std::make_unique<Slot>(Slot{runtime, runtime->resolve(configured), config.name, service, nullptr});
+      const std::string address = slot->endpoint.endpoint.scheme + "://" + slot->endpoint.endpoint.address;
+      std::string key = address;  // an address with port 0 may stand there several times
+      for (int count = 2; slots.contains(key); ++count) key = address + " #" + std::to_string(count);
+      slots[key] = std::move(slot);
+    }
+  }
+  return slots;
+}
+
+void Server::open(Slot& slot, Listener listener) {
+  slot.raw = listener.raw();
+  const auto on_accept = [this, &slot](Connection connection) {
+    slot.service->accept(std::move(connection), slot.origin);
+    if (on_accept_) on_accept_();
+  };
+  const auto on_error = [&slot, limit = RateLimit()](const ferry_error& error) mutable {
+    log_accept_problem(limit, slot.service_name, error);
+  };
+  slot.listener = reactor_.listen(std::move(listener), on_accept, on_error);
+}
+
+void Server::update(Slot& old, Slot& wanted) {
+  old.service = wanted.service;
+  old.service_name = wanted.service_name;
+  if (old.endpoint.plugin->path() == wanted.endpoint.plugin->path() &&
+      equal(old.endpoint.options, wanted.endpoint.options) && equal(old.endpoint.core, wanted.endpoint.core)) {
+    return;
+  }
+  if (!reloadable(old.endpoint, wanted.endpoint) || !FERRY_HAS(old.raw->ops, ferry_listener_ops, reconfigure)) {
+    return replace(old, wanted);
+  }
+  ferry_error error{};
+  error.struct_size = sizeof(error);
+  const ferry_values values = wanted.endpoint.options.abi();
+  const ferry_status status = old.raw->ops->reconfigure(old.raw, &values, &error);
+  if (status != FERRY_OK) {
+    log_line(FERRY_LOG_ERROR, "reconfigure {}: {}", old.listener->descriptor(), error.message);
+    return;
+  }
+  old.endpoint.options = wanted.endpoint.options;
+  log_line(FERRY_LOG_INFO, "reconfigured {}", old.listener->descriptor());
+}
+
+// The same address cannot be listened at twice, so the old listener goes first and comes back when the new one fails.
+void Server::replace(Slot& old, Slot& wanted) {
+  old.listener->close();
+  try {
+    open(old, wanted.origin->listen(wanted.endpoint));
+    old.origin = wanted.origin;
+    old.endpoint = wanted.endpoint;
+  } catch (const Error& error) {
+    log_line(FERRY_LOG_ERROR, "cannot listen with the new options, keeping the old: {}", error.what());
+    open(old, old.origin->listen(old.endpoint));
+  }
+  announce(old);
+}
+
+void Server::announce(const Slot& slot) const {
+  const std::string descriptor = slot.listener->descriptor();
+  if (json_) {
+    print_json_line({{"event", "listening"}, {"service", slot.service_name}, {"descriptor", descriptor}});
+  } else {
+    std::cout << "listening " << descriptor << std::endl;
+  }
+}
+
+void Server::retire_services(Services wanted) {
+  for (auto& [name, service] : services_)
+    if (!wanted.contains(name)) retired_.push_back(service);
+  std::erase_if(retired_, [this](const std::shared_ptr<Service>& service) {
+    if (service->live() != 0) return false;
+    ended_ += service->ledger();
+    return true;
+  });
+  services_ = std::move(wanted);
+}
+
+void Server::stop_accepting() {
+  for (const auto& [key, slot] : slots_) slot->listener->close();
+  slots_.clear();
+}
+
+std::size_t Server::live() const {
+  std::size_t count = 0;
+  for (const auto& [name, service] : services_) count += service->live();
+  for (const auto& service : retired_) count += service->live();
+  return count;
+}
+
+void Server::cut() {
+  for (const auto& [name, service] : services_) service->cut();
+  for (const auto& service : retired_) service->cut();
+}
+
+Ledger Server::ledger() const {
+  Ledger total = ended_;
+  for (const auto& [name, service] : services_) total += service->ledger();
+  for (const auto& service : retired_) total += service->ledger();
+  return total;
+}
+
+}  // namespace ferry::host
