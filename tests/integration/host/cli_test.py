@@ -1,0 +1,147 @@
+"""The command line itself: exit codes, near misses, --json, and that docs/reference/cli.md says what --help says.
+
+`cli_test.py --update` writes the help texts into the page.
+"""
+import json
+import os
+import re
+import sys
+import unittest
+
+from ferry_process import FERRY, TestCase, run
+
+PAGE = os.path.join(os.path.dirname(__file__), "../../../docs/reference/cli.md")
+BLOCK = re.compile(r"<!-- help:( \w+)? -->\n```text\n(.*?)```\n", re.DOTALL)
+
+
+def help_text(verb):
+    text = run(*([verb] if verb else []), "--help").stdout.decode()
+    return "\n".join(line.rstrip() for line in text.strip().splitlines()) + "\n"
+
+
+def verbs():
+    listed = help_text("").split("Subcommands:\n", 1)[1].split("\n\n", 1)[0]
+    return re.findall(r"^  (\w+) ", listed, re.MULTILINE)
+
+
+class Usage(TestCase):
+    def expect(self, code, *arguments):
+        done = run(*arguments)
+        self.assertEqual(done.returncode, code, done.stderr)
+        return done.stdout.decode(), done.stderr.decode()
+
+    def test_no_verb_is_exit_code_2(self):
+        self.expect(2)
+
+    def test_an_unknown_verb_is_exit_code_2_and_names_the_near_miss(self):
+        self.assertIn("did you mean 'serve'?", self.expect(2, "sreve", "app.json")[1])
+
+    def test_an_unknown_option_is_exit_code_2_and_names_the_near_miss(self):
+        self.assertIn("did you mean '--drain-timeout'?", self.expect(2, "serve", "--drain-timout", "1s", "x")[1])
+
+    def test_a_missing_or_superfluous_argument_is_exit_code_2(self):
+        self.expect(2, "serve")
+        self.assertIn("'b'", self.expect(2, "check", "a", "b")[1])
+
+    def test_a_bad_value_is_exit_code_2_and_is_explained(self):
+        self.assertIn("--drain-timeout", self.expect(2, "serve", "x", "--drain-timeout", "soon")[1])
+
+    def test_a_malformed_descriptor_is_exit_code_2_and_points_at_the_fault(self):
+        self.assertIn("^", self.expect(2, "explain", "tcp://127.0.0.1:1?a=b&a")[1])
+
+    def test_an_unknown_scheme_is_exit_code_4_and_lists_where_it_looked(self):
+        error = self.expect(4, "explain", "tpc://127.0.0.1:1")[1]
+        self.assertIn("looked in", error)
+
+    def test_the_version(self):
+        self.assertRegex(self.expect(0, "--version")[0], r"^\d+\.\d+\.\d+\n$")
+
+    def test_common_options_stand_before_and_after_the_verb(self):
+        for arguments in (["--json", "inspect", "tcp"], ["inspect", "tcp", "--json"]):
+            self.assertTrue(json.loads(self.expect(0, *arguments)[0])[0]["loaded"])
+
+
+class Reports(TestCase):
+    def test_check_reports_every_problem_in_its_place(self):
+        config = self.write("app.json", '{\n  "servces": [],\n  "log": {"level": "loud"}\n}\n')
+        done = run("check", config)
+        self.assertEqual(done.returncode, 3)
+        self.assertRegex(done.stderr.decode(), r"app\.json:2:\d+ .*did you mean 'services'")
+        self.assertRegex(done.stderr.decode(), r"app\.json:3:\d+ /log/level")
+        done = run("check", config, "--json")
+        report = json.loads(done.stdout)
+        self.assertEqual((done.returncode, report["ok"], [p["line"] for p in report["problems"]]), (3, False, [2, 3]))
+
+    def test_check_accepts_a_good_config(self):
+        config = self.write("app.json", {"links": {"a": {"endpoints": ["tcp://127.0.0.1:1?nodelay=false"]}}})
+        self.assertEqual(run("check", config).returncode, 0)
+
+    def test_the_schema_has_the_options_of_the_plugins(self):
+        schema = run("schema").stdout.decode()
+        json.loads(schema)
+        self.assertIn("nodelay", schema)
+
+    def test_explain_says_where_each_value_is_from(self):
+        config = self.write("app.json", {"transports": {"tcp": {"backlog": 77}},
+                                         "links": {"a": {"endpoints": ["tcp://127.0.0.1:1?nodelay=false"]}}})
+        rows = json.loads(run("explain", "a", "--config", config, "--json").stdout)[0]
+        options = {option["name"]: option for option in rows["options"]}
+        self.assertEqual(options["nodelay"]["value"], "false")
+        self.assertEqual(options["backlog"]["value"], "77")
+        self.assertRegex(options["backlog"]["location"], r"app\.json:\d+:\d+")
+        self.assertNotEqual(options["nodelay"]["source"], options["backlog"]["source"])
+        self.assertTrue(rows["plugin"]["path"].endswith("tcp.so"))
+
+    def test_explain_shows_what_the_kernel_would_clamp(self):
+        text = run("explain", "uds:///run/x.sock?sndbuf=1GiB").stdout.decode()
+        self.assertRegex(text, r"sndbuf +1GiB .*the system grants (?!1GiB)")
+
+    def test_inspect_reports_a_bad_plugin_with_its_reason_beside_the_good_ones(self):
+        with open(self.path("bad.so"), "w") as bad:
+            bad.write("this is no library")
+        done = run("inspect", "--json", "--plugin-dir", self.dir)
+        self.assertEqual(done.returncode, 4)
+        rows = {os.path.basename(row["path"]): row for row in json.loads(done.stdout)}
+        self.assertFalse(rows["bad.so"]["loaded"])
+        self.assertTrue(rows["bad.so"]["reason"])
+        self.assertTrue(rows["tcp.so"]["loaded"])
+
+    def test_inspect_of_an_unknown_plugin_is_exit_code_4(self):
+        self.assertEqual(run("inspect", "nosuch").returncode, 4)
+
+    def test_doctor_reports_what_it_examined(self):
+        done = run("doctor", "--json")
+        self.assertIn(done.returncode, (0, 1))
+        self.assertIn("net.core.somaxconn", [row["subject"] for row in json.loads(done.stdout)])
+
+    def test_a_log_as_json_is_json(self):
+        done = run("connect", "tcp://127.0.0.1:1", "--log-format", "json")
+        self.assertEqual(done.returncode, 5)
+        self.assertEqual(json.loads(done.stderr)["level"], "error")
+
+
+class Page(unittest.TestCase):
+    def test_the_page_says_what_help_says(self):
+        with open(PAGE) as page:
+            blocks = dict((verb.strip(), text) for verb, text in BLOCK.findall(page.read()))
+        self.assertEqual(set(blocks), {"", *verbs()}, "run cli_test.py --update")
+        for verb, text in blocks.items():
+            self.assertEqual(text, help_text(verb), f"ferry {verb} --help has changed: run cli_test.py --update")
+
+
+def update():
+    with open(PAGE) as page:
+        text = page.read().split("\n## Verbs\n")[0]
+    text = BLOCK.sub(lambda _: block(""), text) + "\n## Verbs\n"
+    for verb in verbs():
+        text += f"\n### ferry {verb}\n\n" + block(verb)
+    with open(PAGE, "w") as page:
+        page.write(text)
+
+
+def block(verb):
+    return f"<!-- help:{' ' + verb if verb else ''} -->\n```text\n{help_text(verb)}```\n"
+
+
+if __name__ == "__main__":
+    update() if "--update" in sys.argv else unittest.main()

@@ -1,0 +1,124 @@
+"""An unmodified PostgreSQL, listening on its Unix socket only, used through Ferry over TCP."""
+import hashlib
+import os
+import pwd
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import unittest
+
+from ferry_process import LIMIT_S, TestCase
+
+BIN = "/usr/lib/postgresql/15/bin"
+if not os.path.exists(f"{BIN}/postgres"):
+    print(f"skipped: no PostgreSQL 15 at {BIN} (apt-get install postgresql-15)", file=sys.stderr)
+    sys.exit(77)  # ctest's SKIP_RETURN_CODE
+
+PGBENCH_S = 120
+
+
+def as_user():
+    """PostgreSQL refuses to run as root; its package brings a user."""
+    return "postgres" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
+
+
+class Postgres(TestCase):
+    def setUp(self):
+        super().setUp()
+        self.user = as_user()
+        os.chmod(self.dir, 0o755)
+        self.data = self.path("data")
+        os.makedirs(self.data)
+        if os.geteuid() == 0:
+            shutil.chown(self.dir, self.user)
+            shutil.chown(self.data, self.user)
+        self.postgres("initdb", "-D", self.data, "--auth=trust", "--no-sync", "-U", "ferry")
+        self.postgres("pg_ctl", "-D", self.data, "-w", "-l", self.path("log"), "-o",
+                      f"-c listen_addresses='' -c unix_socket_directories='{self.dir}' -c fsync=off", "start")
+        self.addCleanup(self.postgres, "pg_ctl", "-D", self.data, "-w", "-m", "immediate", "stop")
+
+    def postgres(self, program, *arguments):
+        """Runs one of the server's programs, in the directory it may enter; pg_ctl's children must not hold our pipes."""
+        done = subprocess.run([f"{BIN}/{program}", *arguments], cwd=self.dir, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.DEVNULL, timeout=60,
+                              user=self.user if os.geteuid() == 0 else None)
+        self.assertEqual(done.returncode, 0, f"{program} failed")
+
+    def client(self, program, descriptor, *arguments, timeout=LIMIT_S, stdin=""):
+        host, port = re.fullmatch(r"tcp://(.*):(\d+)", descriptor).groups()
+        done = subprocess.run([f"{BIN}/{program}", "-h", host, "-p", port, "-U", "ferry", *arguments],
+                              input=stdin, capture_output=True, text=True, timeout=timeout, cwd=self.dir)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        return done.stdout
+
+    def query(self, descriptor, sql):
+        return self.client("psql", descriptor, "-d", "postgres", "-Atc", sql).strip()
+
+    def target(self):
+        return f"tab.domain://{self.dir}/domain/.s.PGSQL.5432"
+
+    def relay(self, target, listen="tcp://127.0.0.1:0"):
+        ferry = self.start("relay", listen, target)
+        return ferry, ferry.listening()[0]
+
+    def exercise(self, descriptor):
+        self.assertEqual(self.query(descriptor, "select 6 * 7"), "42")
+        # A result well above every buffer on the way, checked by its digest on both sides.
+        digest = self.query(descriptor, "select md5(string_agg(md5(i::text), '' order by i)) from generate_series(1, 200000) i")
+        rows = self.query(descriptor, "select md5(i::text) from generate_series(1, 200000) i order by i")
+        self.assertEqual(hashlib.md5(rows.replace("\n", "").encode()).hexdigest(), digest)
+        self.client("pgbench", descriptor, "-i", "-q", "-s", "1", "postgres", timeout=PGBENCH_S)
+        output = self.client("pgbench", descriptor, "-n", "-c", "8", "-j", "2", "-t", "100", "postgres", timeout=PGBENCH_S)
+        self.assertIn("number of transactions actually processed: 800/800", output)
+        self.assertIn("number of failed transactions: 0", output)
+        self.assertEqual(self.query(descriptor, "select count(*) from pgbench_history"), "800")
+
+    def test_psql_and_pgbench_through_one_relay(self):
+        ferry, descriptor = self.relay(self.target())
+        self.exercise(descriptor)
+        self.assertEqual(ferry.terminate(), 0, ferry.log.text())
+        ferry.log.wait_for("0 bytes unaccounted for")
+
+    def test_psql_and_pgbench_through_a_chain_of_two_relays(self):
+        inner, middle = self.relay(self.target(), listen="uds://" + self.path("middle.sock"))
+        outer, descriptor = self.relay(middle)
+        self.exercise(descriptor)
+        self.assertEqual(outer.terminate(), 0, outer.log.text())
+        self.assertEqual(inner.terminate(), 0, inner.log.text())
+        outer.log.wait_for("0 bytes unaccounted for")
+        inner.log.wait_for("0 bytes unaccounted for")
+
+    def test_connect_per_transaction_leaves_no_descriptor_behind(self):
+        ferry, descriptor = self.relay(self.target())
+        self.client("pgbench", descriptor, "-i", "-q", "-s", "1", "postgres", timeout=PGBENCH_S)
+        before = ferry.open_descriptors()
+        output = self.client("pgbench", descriptor, "-n", "-C", "-S", "-c", "8", "-t", "50", "postgres", timeout=PGBENCH_S)
+        self.assertIn("number of failed transactions: 0", output)
+        self.assertEqual(self.query(descriptor, "select 1"), "1")
+        self.assertLessEqual(ferry.open_descriptors(), before + 2)
+
+    def test_the_transport_is_swapped_by_editing_the_config(self):
+        def config(listen):
+            return {"links": {"database": {"endpoints": [self.target()]}},
+                    "services": [{"name": "pg", "listen": [listen], "service": "relay", "to": "database"}]}
+
+        ferry = self.start("serve", self.write("app.json", config("tcp://127.0.0.1:0")))
+        descriptor = ferry.listening()[0]
+        self.assertEqual(self.query(descriptor, "select 'over tcp'"), "over tcp")
+
+        os.makedirs(self.path("swapped"))
+        socket = self.path("swapped/.s.PGSQL.5432")
+        self.write("app.json", config(f"uds://{socket}"))
+        ferry.signal(signal.SIGHUP)
+        ferry.output.wait_for(re.escape(f"listening uds://{socket}"))
+        ferry.log.wait_for("reloaded")
+        done = subprocess.run([f"{BIN}/psql", "-h", self.path("swapped"), "-U", "ferry", "-d", "postgres", "-Atc",
+                               "select 'over uds'"], capture_output=True, text=True, timeout=LIMIT_S)
+        self.assertEqual(done.stdout.strip(), "over uds", done.stderr)
+        self.assertEqual(ferry.terminate(), 0)
+
+
+if __name__ == "__main__":
+    unittest.main()
