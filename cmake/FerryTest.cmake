@@ -10,3 +10,14 @@ function(ferry_add_test name)
   endif()
   set_tests_properties(${name} PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${arg_LABELS}")
 endfunction()
+
+# ferry_add_script_test(script seconds): a Python script of the current folder that runs the built `ferry`, which
+# FERRY_BIN names. It shares the modules of the folder above. Exit code 77 means skipped.
+function(ferry_add_script_test script timeout)
+  find_program(FERRY_PYTHON NAMES python3 HINTS /usr/bin REQUIRED)
+  get_filename_component(name ${script} NAME_WE)
+  get_filename_component(shared ${CMAKE_CURRENT_SOURCE_DIR} DIRECTORY)
+  add_test(NAME ${name} COMMAND ${FERRY_PYTHON} -B ${CMAKE_CURRENT_SOURCE_DIR}/${script} -v)
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${timeout} LABELS integration SKIP_RETURN_CODE 77
+    ENVIRONMENT "FERRY_BIN=$<TARGET_FILE:ferry>;PYTHONPATH=${shared};FERRY_SANITIZE=${FERRY_SANITIZE}")
+endfunction()
