@@ -48,7 +48,7 @@ Ending pump_output(const Wire& wire) {
   for (;;) {
     ConstBytes received;
     const Status status = wire.receive(received);
-    if (status == Status::end) return {};
+    if (status == Status::end) return end_standard_output(), Ending{};
     if (status != Status::ok) return {status, Place::receiving};
     if (!write_standard_output(received)) return {Status::io, Place::output};
   }

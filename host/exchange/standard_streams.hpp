@@ -26,7 +26,10 @@ class StandardInput {
   int cancel_write_ = -1;
 };
 
-/// Writes everything to standard output. False when nobody reads it any more or it failed.
+/// Writes everything to standard output. False when nobody reads it any more or it failed. Raises no signal after a
+/// StandardInput was made.
 bool write_standard_output(ConstBytes bytes) noexcept;
+/// Lets whoever reads standard output see its end while we go on.
+void end_standard_output() noexcept;
 
 }  // namespace ferry::host

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <climits>
+#include <csignal>
 
 #include "exchange/standard_streams.hpp"
 
@@ -20,6 +21,7 @@ int timeout_ms(Deadline deadline) {
 }  // namespace
 
 StandardInput::StandardInput() {
+  ::signal(SIGPIPE, SIG_IGN);  // a closed standard output is an error to report, not a death without a word
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) throw Error(Status::no_resources, "open", "pipe", "", errno);
   cancel_read_ = ends[0];
@@ -66,6 +68,14 @@ bool write_standard_output(ConstBytes bytes) noexcept {
     }
   }
   return true;
+}
+
+void end_standard_output() noexcept {
+  // The descriptor's number stays taken: a later open must not become standard output.
+  const int nowhere = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
+  if (nowhere < 0) return;
+  ::dup2(nowhere, STDOUT_FILENO);
+  ::close(nowhere);
 }
 
 }  // namespace ferry::host
