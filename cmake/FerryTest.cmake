@@ -1,3 +1,7 @@
+# Labels: a test that is `concurrent` is about threads, and runs under TSan as well; concurrent_tests builds what those need
+# and no more. A test that is `no-sanitizer` measures what a sanitizer changes.
+add_custom_target(concurrent_tests)
+
 # ferry_add_test(name source… [LIBRARIES lib…] [LABELS label…] [TIMEOUT seconds]): a doctest program, run by ctest.
 function(ferry_add_test name)
   cmake_parse_arguments(arg "" "TIMEOUT" "LIBRARIES;LABELS" ${ARGN})
@@ -9,6 +13,9 @@ function(ferry_add_test name)
     set(arg_TIMEOUT 60)
   endif()
   set_tests_properties(${name} PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${arg_LABELS}")
+  if("concurrent" IN_LIST arg_LABELS)
+    add_dependencies(concurrent_tests ${name})
+  endif()
 endfunction()
 
 # ferry_add_script_test(script seconds): a Python script of the current folder that runs the built `ferry`, which

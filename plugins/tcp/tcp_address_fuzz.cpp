@@ -1,4 +1,5 @@
-// libFuzzer target of the address parser; tcp_address_test replays mutated seeds through it.
+// libFuzzer target of the address parser; tcp_address_test feeds it changed addresses as well. Its corpus is
+// tests/fuzz/corpus/fuzz_tcp_address.
 #include <cstdint>
 #include <cstdlib>
 #include <string>
