@@ -5,6 +5,7 @@ include(CMakePackageConfigHelpers)
 set(FERRY_CMAKE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/ferry)
 
 install(TARGETS ferry)
+install(TARGETS ferry_probe RUNTIME DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/ferry) # opens suspect plugins apart from everything else
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/core/include/ferry TYPE INCLUDE)
 install(TARGETS ferry_core ferry_plugin_support EXPORT ferryTargets)
 get_property(plugins GLOBAL PROPERTY FERRY_PLUGINS)

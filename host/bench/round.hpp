@@ -34,7 +34,7 @@ struct Round {
 inline constexpr std::size_t coalesce_bytes = 64u << 10;
 
 /// Messages handed to send_many and receive_many at once.
-inline constexpr std::size_t batch_messages = 1024;
+inline constexpr std::size_t batch_messages = 4096;
 
 /// One end of a lane. `lead` runs in the driver, `follow` in the peer; both return when the round is complete on
 /// their side. Throws ferry::Error or std::system_error when the lane breaks.
