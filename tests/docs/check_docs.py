@@ -1,31 +1,54 @@
 #!/usr/bin/env python3
-"""Proves that the documentation's snippets are true.
+"""Proves that the documentation is true: its code is compiled, its configs are accepted, its commands run.
 
-Every fenced block of README.md and docs/**/*.md whose language is not `text` is preceded by one marker line:
+Checked are README.md, docs/**/*.md and plugins/*/README.md. Every fenced block whose language is not `text` follows a
+marker line, alone on its line:
 
-  <!-- from: docs/examples/app/main.cpp -->            the block is that file's text, whole
-  <!-- from: docs/examples/app/main.cpp#connect -->    … or the lines between `[doc:connect]` and `[doc:end]` in it
-  <!-- run -->                                         a shell block: runs in a fresh directory and exits 0
-  <!-- run: app.json -->                               … with the nearest earlier `config: app.json` block saved there
-  <!-- config: app.json -->                            a config that `ferry check` accepts
-  <!-- scripts -->                                     commands that the CI itself runs; each must be an existing file
+  <!-- from: docs/examples/app/main.cpp -->   consecutive lines of that file, word for word
+  <!-- config: app.json -->                   `ferry check` and the schema of `ferry schema` accept it; the page's later
+                                              commands find it under that name
+  <!-- start -->                              commands that start a server; it runs on for the page's later commands
+  <!-- run -->                                commands that succeed
+  <!-- output -->                             lines that the commands before printed, in this order (`text` blocks)
+  <!-- scripts -->                            commands that are too slow to run here; each must be an executable file
 
-Relative links to files must lead somewhere. Problems are printed as file:line: message, all at once.
+All commands of a page are one bash session in one fresh directory with `ferry` in the PATH. Ports of 127.0.0.1 are
+replaced by free ones, so that pages can name ports that one remembers. A block that sends SIGHUP is over when the server
+says that it has reloaded, and at the page's end every server must still end with 0 on SIGTERM.
+
+Code is fenced, never indented, or it would escape all this. Links to files must lead somewhere, and to headings, too.
+Problems are printed as file:line: message, all at once.
 
 usage: check_docs.py SOURCE_DIR FERRY_BINARY
 """
+import json
 import os
 import pathlib
+import random
 import re
+import socket
 import subprocess
 import sys
 import tempfile
-import textwrap
+
+import jsonschema
 
 FENCE = re.compile(r"^```(\w*)\s*$")
-MARKER = re.compile(r"^<!-- (from|run|config|scripts)(?:: (\S+))? -->$")
-LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
-RUN_TIMEOUT_S = 60
+MARKER = re.compile(r"^<!-- (from|config|start|run|output|scripts)(?:: (\S+))? -->$")
+LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]*)(?:#([^)\s]*))?\)")
+PORT = re.compile(r'\b(127\.0\.0\.1(?::|", ))([1-9]\d{3,4})\b')  # in descriptors and in Python's addresses
+COMMENT = re.compile(r'("(?:\\.|[^"\\])*")|//[^\n]*|/\*.*?\*/', re.DOTALL)
+SESSION_TIMEOUT_S = 60
+
+PROLOGUE = r"""set -euo pipefail
+trap 'code=$?; kill $(jobs -p) 2>/dev/null; [ $code = 0 ] || echo "block:$at exit:$code"' EXIT
+until_true() { until "$@"; do kill -0 "$!" || { echo "the server has ended"; return 1; }; sleep 0.05; done; }
+reloads() { cat .out/* | grep -c ' reloaded ' || true; }
+reloaded_since() { [ "$(reloads)" -gt "$1" ]; }
+"""
+EPILOGUE = r"""
+for job in $(jobs -p); do kill "$job"; wait "$job"; done
+"""
 
 
 class Block:
@@ -51,74 +74,173 @@ def blocks_of(lines):
             body.append(line)
 
 
-def source_text(root, reference):
-    path, _, region = reference.partition("#")
-    text = (root / path).read_text()
-    if not region:
-        return text
-    match = re.search(rf"^.*\[doc:{re.escape(region)}\].*\n(.*?)^.*\[doc:end\]", text, re.M | re.S)
-    if not match:
-        raise ValueError(f"{path} has no region [doc:{region}]")
-    return textwrap.dedent(match.group(1))
+def prose_of(lines):
+    """Yields line number and text of what stands outside fenced blocks."""
+    fenced = False
+    for number, line in enumerate(lines, 1):
+        if line.startswith("```"):
+            fenced = not fenced
+        elif not fenced:
+            yield number, line
+
+
+def anchors_of(document):
+    """The fragments that GitHub gives a page's headings."""
+    headings = [line.lstrip("#").strip() for _, line in prose_of(document.read_text().splitlines()) if line.startswith("#")]
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def free_port():
+    """A port that no system gives to clients, so that nobody takes it before the page's server does."""
+    while True:
+        port = random.randint(10240, 32000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+                return str(port)
+            except OSError:
+                continue
+
+
+class Session:
+    """The commands of one page."""
+
+    def __init__(self, ferry):
+        self.ferry, self.ports, self.script, self.files, self.outputs = ferry, {}, PROLOGUE, 0, []
+
+    def local(self, text):
+        def replace(match):
+            return match.group(1) + self.ports.setdefault(match.group(2), free_port())
+        return PORT.sub(replace, text)
+
+    def save(self, name, text):
+        self.files += 1
+        self.script += f"cat >{name} <<'FILE-{self.files}'\n{self.local(text)}FILE-{self.files}\n"
+
+    def add(self, block):
+        self.script += f"at={block.line}\n"
+        if "kill -HUP" in block.text:
+            self.script += "before=$(reloads)\n"
+        self.script += f"{{\n{self.local(block.text)}}} >.out/{block.line} 2>&1\n"
+        if block.kind == "start":
+            self.script += f"until_true grep -q listening .out/{block.line}\n"
+        if "kill -HUP" in block.text:
+            self.script += 'until_true reloaded_since "$before"\n'
+        self.outputs.append((block, None))
+
+    def expect(self, block):
+        assert self.outputs, "no commands stand before this output"
+        self.outputs[-1] = (self.outputs[-1][0], block)
+
+    def run(self):
+        """Returns (line, message) of what went wrong."""
+        with tempfile.TemporaryDirectory() as directory:
+            os.mkdir(f"{directory}/.out")
+            environment = dict(os.environ, PATH=f"{pathlib.Path(self.ferry).parent}:{os.environ['PATH']}", HOME=directory,
+                               XDG_RUNTIME_DIR=directory, TMPDIR=directory)
+            session = subprocess.Popen(["bash", "-c", self.script + EPILOGUE], cwd=directory, env=environment, text=True,
+                                       stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                       start_new_session=True)
+            try:
+                said = session.communicate(timeout=SESSION_TIMEOUT_S)[0]
+            except subprocess.TimeoutExpired:
+                os.killpg(session.pid, 9)
+                said = session.communicate()[0] + f"block:0 exit:none within {SESSION_TIMEOUT_S} s"
+            printed = {block.line: self.printed(directory, block) for block, _ in self.outputs}
+        failed = re.search(r"block:(\d+) exit:(.*)", said)
+        if failed:
+            yield int(failed.group(1)), f"exit {failed.group(2)}\n{printed.get(int(failed.group(1)), '')}{said}"
+            return
+        for block, expected in self.outputs:
+            if expected:
+                yield from self.compare(expected, printed[block.line])
+
+    def printed(self, directory, block):
+        file = pathlib.Path(directory) / ".out" / str(block.line)
+        text = file.read_text() if file.exists() else ""
+        for written, used in self.ports.items():
+            text = text.replace(f":{used}", f":{written}")
+        return text.replace(directory, "~")
+
+    @staticmethod
+    def compare(expected, printed):
+        lines = iter(line.rstrip() for line in printed.splitlines())
+        for wanted in expected.text.splitlines():
+            if wanted.rstrip() not in lines:
+                yield expected.line, f"'{wanted}' is not in what was printed:\n{printed}"
+                return
 
 
 class Checker:
     def __init__(self, root, ferry):
         self.root, self.ferry, self.problems, self.counts = root, ferry, [], {}
-
-    def problem(self, document, line, message):
-        self.problems.append(f"{document.relative_to(self.root)}:{line}: {message}")
+        schema = json.loads(subprocess.run([ferry, "schema"], check=True, capture_output=True, timeout=60).stdout)
+        self.schema = jsonschema.Draft202012Validator(schema)
 
     def check(self, document):
         lines = document.read_text().splitlines()
-        configs = {}
+        self.document, self.session = document, Session(self.ferry)
         for block in blocks_of(lines):
             if block.kind is None:
                 if block.language != "text":
-                    self.problem(document, block.line, f"this {block.language or 'unnamed'} block says no origin; see {__file__}")
+                    self.problem(block.line, f"this {block.language or 'unnamed'} block says no origin; see {__file__}")
                 continue
             self.counts[block.kind] = self.counts.get(block.kind, 0) + 1
             try:
-                getattr(self, "check_" + block.kind)(block, configs)
+                getattr(self, "check_" + block.kind)(block)
             except (AssertionError, OSError, ValueError, subprocess.SubprocessError) as error:
-                self.problem(document, block.line, error)
-        for number, line in enumerate(lines, 1):
-            for target in LINK.findall(line):
-                if "://" not in target and not (document.parent / target).exists():
-                    self.problem(document, number, f"link to {target}, which does not exist")
+                self.problem(block.line, error)
+        if self.session.outputs:
+            for line, message in self.session.run():
+                self.problem(line, message)
+        self.check_prose(lines)
 
-    def check_from(self, block, _configs):
-        expected = source_text(self.root, block.argument)
-        assert block.text == expected, f"differs from {block.argument}; its text is now:\n{expected}"
+    def check_prose(self, lines):
+        before = ""
+        for number, line in prose_of(lines):
+            if line.startswith("    ") and not before.strip():
+                self.problem(number, "indented code; fence it, so that it is checked")
+            before = line
+            for target, anchor in LINK.findall(line):
+                if "://" in target:
+                    continue
+                file = self.document.parent / target if target else self.document
+                if not file.exists():
+                    self.problem(number, f"link to {target}, which does not exist")
+                elif anchor and file.suffix == ".md" and anchor not in anchors_of(file):
+                    self.problem(number, f"link to {target}#{anchor}, a heading that does not exist")
 
-    def check_config(self, block, configs):
-        configs[block.argument] = block.text
+    def problem(self, line, message):
+        self.problems.append(f"{self.document.relative_to(self.root)}:{line}: {message}")
+
+    def check_from(self, block):
+        text = (self.root / block.argument).read_text()
+        assert block.text in text and ("\n" + text).find("\n" + block.text) >= 0, f"is not in {block.argument} (any more)"
+
+    def check_config(self, block):
         with tempfile.TemporaryDirectory() as directory:
-            self.save(directory, {block.argument: block.text})
-            self.run([self.ferry, "check", block.argument], directory)
+            file = pathlib.Path(directory) / block.argument
+            file.write_text(block.text)
+            done = subprocess.run([self.ferry, "check", file], capture_output=True, text=True, timeout=60)
+            assert done.returncode == 0, done.stderr
+        value = json.loads(COMMENT.sub(lambda match: match.group(1) or " ", block.text))
+        best = jsonschema.exceptions.best_match(self.schema.iter_errors(value))
+        assert best is None, f"the JSON Schema refuses {best.json_path}: {best.message}"
+        self.session.save(block.argument, block.text)
 
-    def check_run(self, block, configs):
-        with tempfile.TemporaryDirectory() as directory:
-            if block.argument:
-                self.save(directory, {block.argument: configs[block.argument]})
-            self.run(["bash", "-euo", "pipefail", "-c", block.text], directory)
+    def check_start(self, block):
+        self.session.add(block)
 
-    def check_scripts(self, block, _configs):
+    def check_run(self, block):
+        self.session.add(block)
+
+    def check_output(self, block):
+        self.session.expect(block)
+
+    def check_scripts(self, block):
         for line in block.text.splitlines():
             command = line.split("#")[0].strip()
             assert not command or os.access(self.root / command.split()[0], os.X_OK), f"{command}: no such script"
-
-    @staticmethod
-    def save(directory, files):
-        for name, text in files.items():
-            (pathlib.Path(directory) / name).write_text(text)
-
-    def run(self, command, directory):
-        environment = dict(os.environ, PATH=f"{pathlib.Path(self.ferry).parent}:{os.environ['PATH']}", XDG_RUNTIME_DIR=directory,
-                           TMPDIR=directory)
-        done = subprocess.run(command, cwd=directory, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                              timeout=RUN_TIMEOUT_S)
-        assert done.returncode == 0, f"exit {done.returncode}\n{done.stdout}{done.stderr}"
 
 
 def main():
@@ -127,7 +249,7 @@ def main():
     documents = [root / "README.md", *sorted((root / "docs").rglob("*.md")), *sorted((root / "plugins").glob("*/README.md"))]
     for document in documents:
         checker.check(document)
-    print("\n".join(checker.problems))
+    print("".join(problem + "\n" for problem in checker.problems), end="")
     print(f"{len(documents)} documents, blocks checked: {checker.counts}, problems: {len(checker.problems)}")
     return 1 if checker.problems else 0
 
