@@ -10,7 +10,7 @@
 namespace ferry::host {
 namespace {
 
-constexpr std::uint64_t wanted_open_files = 16384;  // 10,000 relayed connections need 20,000; the hard limit counts
+constexpr std::uint64_t wanted_open_files = 20'480;  // 10,000 relayed connections and some; the hard limit counts
 constexpr std::int64_t wanted_backlog = 1024;
 constexpr std::int64_t wanted_buffer_bytes = 256 << 10;  // the buffer size that uds asks for
 constexpr std::uint64_t wanted_shared_memory_bytes = 64u << 20;

@@ -65,7 +65,7 @@ constexpr std::array service_keys{
     authkey("shared secret that clients must prove to know; needs framing messages"),
     keyed("to", KeyKind::target, "where a relay connects: a link's name or descriptors"),
     scalar(FERRY_OPTION_INTEGER, "max_connections", "10000", 1, std::numeric_limits<std::int32_t>::max(),
-           "connections served at a time; more wait in the listener's backlog")};
+           "connections served at a time; clients beyond it are turned away")};
 
 constexpr std::array log_keys{choice("level", "info", level_choices, "least severity that is logged"),
                               choice("format", "text", format_choices, "lines of text, or one JSON object per line")};

@@ -48,6 +48,8 @@ std::string authkey_of(const Runtime& runtime, const std::string& target) {
 ExitCode connect(const Context& context, const Arguments& arguments) {
   Runtime runtime = context.make_runtime(arguments.config);
   const Deadline deadline = deadline_of(arguments);
+  const auto endpoints = runtime.endpoints_of(arguments.target);
+  if (endpoints.size() == 1) (void)runtime.resolve(endpoints.front());  // a missing plugin is no failed connection
   Connection connection = runtime.connect_stream(arguments.target, deadline);
   if (!arguments.messages) return finish(context, exchange_bytes(std::move(connection), deadline));
   Channel channel(std::move(connection));

@@ -61,7 +61,7 @@ struct ServiceConfig {
   std::string authkey;                     ///< needs framing "messages"
   std::vector<ConfiguredEndpoint> to;      ///< relay: the target, a link's endpoints or descriptors
   std::string to_link;                     ///< relay: the link's name when `to` named one
-  std::uint32_t max_connections = 10'000;  ///< at a time; more wait in the listener's backlog
+  std::uint32_t max_connections = 10'000;  ///< at a time; clients beyond it are turned away
   std::vector<OptionSetting> settings;     ///< core options of the service, source link_config
   ConfigLocation location;
 };

@@ -52,6 +52,8 @@ class Usage(TestCase):
     def test_an_unknown_scheme_is_exit_code_4_and_lists_where_it_looked(self):
         error = self.expect(4, "explain", "tpc://127.0.0.1:1")[1]
         self.assertIn("looked in", error)
+        for verb in ("connect", "listen"):
+            self.expect(4, verb, "tpc://127.0.0.1:1")
 
     def test_the_version(self):
         self.assertRegex(self.expect(0, "--version")[0], r"^\d+\.\d+\.\d+\n$")
