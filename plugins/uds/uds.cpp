@@ -43,21 +43,21 @@ constexpr std::uint32_t reloadable = row::both | FERRY_OPTION_RELOADABLE;
 constexpr ferry_option options[] = {
     row::size(
         "sndbuf", "256KiB", 0, max_buffer_bytes,
-        "Send buffer; it alone bounds what is under way, as Unix streams use no receive buffer; 0 leaves the system's",
+        "send buffer; it alone bounds what is under way, as Unix streams use no receive buffer; 0 leaves the system's",
         reloadable),
-    row::size("rcvbuf", "256KiB", 0, max_buffer_bytes, "Receive buffer; 0 leaves the system's", reloadable),
-    row::mode("mode", "0600", "Permissions of the socket file, in force before clients can connect", listening),
-    row::text("owner", nullptr, "Owner of the socket file, a name or number", listening),
-    row::text("group", nullptr, "Group of the socket file, a name or number", listening),
-    row::boolean("make_dir", "false", "Make the directory of the socket file, with mode 0700, when it is absent",
+    row::size("rcvbuf", "256KiB", 0, max_buffer_bytes, "receive buffer; 0 leaves the system's", reloadable),
+    row::mode("mode", "0600", "permissions of the socket file, in force before clients can connect", listening),
+    row::text("owner", nullptr, "owner of the socket file, a name or number", listening),
+    row::text("group", nullptr, "group of the socket file, a name or number", listening),
+    row::boolean("make_dir", "false", "make the directory of the socket file, with mode 0700, when it is absent",
                  listening),
-    row::boolean("takeover", "true", "Replace a socket file that no process serves any more", listening),
+    row::boolean("takeover", "true", "replace a socket file that no process serves any more", listening),
     row::integer("backlog", "4096", 1, INT_MAX,
-                 "Connections that may wait for accept; the system has its own limit too", listening),
-    row::text("allow_uid", nullptr, "Users that may be at the other end: names or numbers, with commas between, or any",
+                 "connections that may wait for accept; the system has its own limit too", listening),
+    row::text("allow_uid", nullptr, "users that may be at the other end: names or numbers, with commas between, or any",
               reloadable),
     row::text("allow_gid", nullptr,
-              "Groups that may be at the other end, supplementary ones included: names or numbers, with commas "
+              "groups that may be at the other end, supplementary ones included: names or numbers, with commas "
               "between, or any",
               reloadable),
 };

@@ -51,6 +51,7 @@ Address parse_address(std::string_view text) {
 bool is_relative(const Address& address) noexcept { return !address.abstract && address.text.front() != '/'; }
 
 Address absolute(Address address, std::string_view directory) {
+  while (address.text.starts_with("./")) address.text.erase(0, 2);
   address.text = std::string(directory) + (directory.ends_with('/') ? "" : "/") + address.text;
   check_length(address.text);
   return address;

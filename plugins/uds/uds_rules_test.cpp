@@ -63,6 +63,7 @@ TEST_CASE("addresses parse and print") {
   CHECK(uds::parse_address("@name").abstract);
   CHECK(uds::absolute(uds::parse_address("a/b"), "/run").text == "/run/a/b");
   CHECK(uds::absolute(uds::parse_address("s"), "/").text == "/s");
+  CHECK(uds::absolute(uds::parse_address("./s"), "/run").text == "/run/s");
 }
 
 TEST_CASE("malformed addresses are refused with the part at fault") {
