@@ -41,7 +41,7 @@ COMMENT = re.compile(r'("(?:\\.|[^"\\])*")|//[^\n]*|/\*.*?\*/', re.DOTALL)
 SESSION_TIMEOUT_S = 60
 
 PROLOGUE = r"""set -euo pipefail
-trap 'code=$?; kill $(jobs -p) 2>/dev/null; [ $code = 0 ] || echo "block:$at exit:$code"' EXIT
+trap 'code=$?; kill $(jobs -p) 2>/dev/null || true; [ $code = 0 ] || echo "block:$at exit:$code"' EXIT
 until_true() { until "$@"; do kill -0 "$!" || { echo "the server has ended"; return 1; }; sleep 0.05; done; }
 reloads() { cat .out/* | grep -c ' reloaded ' || true; }
 reloaded_since() { [ "$(reloads)" -gt "$1" ]; }
@@ -145,11 +145,14 @@ class Session:
                 said = session.communicate(timeout=SESSION_TIMEOUT_S)[0]
             except subprocess.TimeoutExpired:
                 os.killpg(session.pid, 9)
-                said = session.communicate()[0] + f"block:0 exit:none within {SESSION_TIMEOUT_S} s"
+                said = session.communicate()[0]
+                yield self.outputs[0][0].line, f"the commands of this page did not end within {SESSION_TIMEOUT_S} s\n{said}"
+                return
             printed = {block.line: self.printed(directory, block) for block, _ in self.outputs}
         failed = re.search(r"block:(\d+) exit:(.*)", said)
-        if failed:
-            yield int(failed.group(1)), f"exit {failed.group(2)}\n{printed.get(int(failed.group(1)), '')}{said}"
+        if session.returncode != 0:
+            line = int(failed.group(1)) if failed else self.outputs[0][0].line
+            yield line, f"exit {failed.group(2) if failed else session.returncode}\n{printed.get(line, '')}{said}"
             return
         for block, expected in self.outputs:
             if expected:
