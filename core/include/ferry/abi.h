@@ -52,7 +52,7 @@ extern "C" {
 #endif
 
 /* True when `object`, a pointer to a sized struct, was compiled with `member` and the member is not NULL. */
-#define FERRY_HAS(object, type, member)                                                        \
+#define FERRY_HAS(object, type, member)                                                              \
   ((object) != NULL && (object)->struct_size >= offsetof(type, member) + sizeof((object)->member) && \
    (object)->member != NULL)
 
@@ -125,21 +125,21 @@ enum {
 typedef struct ferry_option {
   uint32_t struct_size;
   ferry_option_type type;
-  uint32_t flags;            /* FERRY_OPTION_RELOADABLE … */
+  uint32_t flags; /* FERRY_OPTION_RELOADABLE … */
   uint32_t reserved;
-  const char* name;          /* [a-z][a-z0-9_]* */
-  const char* default_text;  /* in the spelling a user would write; NULL: unset, the plugin leaves the system's own */
-  int64_t minimum;           /* of integer-valued types, inclusive, in the type's base unit */
+  const char* name;         /* [a-z][a-z0-9_]* */
+  const char* default_text; /* in the spelling a user would write; NULL: unset, the plugin leaves the system's own */
+  int64_t minimum;          /* of integer-valued types, inclusive, in the type's base unit */
   int64_t maximum;
   const char* const* choices; /* NULL-terminated, for FERRY_OPTION_CHOICE */
-  const char* help;          /* one sentence, no full stop needed */
+  const char* help;           /* one sentence, no full stop needed */
 } ferry_option;
 
 /* The resolved value of the option of the same index. Unset options have is_set 0 and zero members. */
 typedef struct ferry_value {
   int64_t integer;
-  const char* text; /* for TEXT and CHOICE; valid during the call that receives it */
-  int32_t is_set;   /* 1 when the default table or the user gave a value */
+  const char* text;    /* for TEXT and CHOICE; valid during the call that receives it */
+  int32_t is_set;      /* 1 when the default table or the user gave a value */
   int32_t is_explicit; /* 1 when the user gave it */
 } ferry_value;
 
@@ -232,8 +232,8 @@ enum {
 typedef struct ferry_connection_info {
   uint32_t struct_size;
   ferry_connection_kind kind;
-  uint64_t max_record;    /* bytes, for FERRY_RECORDS; 0 for streams */
-  uint64_t max_view;      /* largest `minimum` that lending's peek and reserve accept, 0 without lending */
+  uint64_t max_record;      /* bytes, for FERRY_RECORDS; 0 for streams */
+  uint64_t max_view;        /* largest `minimum` that lending's peek and reserve accept, 0 without lending */
   uint64_t frame_alignment; /* bytes on which the core should align messages it frames: 1 or 8 */
   char local_address[FERRY_ADDRESS_SIZE]; /* address text, without the scheme; empty when there is none */
   char peer_address[FERRY_ADDRESS_SIZE];
@@ -316,7 +316,8 @@ typedef struct ferry_listener_ops {
   /* Takes one established connection into `*out`, which the caller owns on FERRY_OK and which is untouched
    * otherwise. A slow or hostile client's handshake delays nobody else. Returns FERRY_OK, WOULD_BLOCK, TIMED_OUT,
    * INTERRUPTED, CLOSED, NO_RESOURCES (the caller should pause before it tries again), or a failure of one client
-   * that leaves the listener usable: RESET, PERMISSION, PROTOCOL, AUTHENTICATION. Blocks until the deadline. [acceptor] */
+   * that leaves the listener usable: RESET, PERMISSION, PROTOCOL, AUTHENTICATION. Blocks until the deadline. [acceptor]
+   */
   ferry_status(FERRY_CALL* accept)(ferry_listener* listener, int64_t deadline_ns, ferry_connection** out,
                                    ferry_error* error);
 
@@ -401,13 +402,13 @@ struct ferry_transport {
 /* ------------------------------------------------------------------------------------------------ plugin */
 
 enum {
-  FERRY_CAP_STREAM = 1,      /* connections are byte streams */
-  FERRY_CAP_RECORDS = 2,     /* connections carry records */
-  FERRY_CAP_HALF_CLOSE = 4,  /* shutdown_write works and reading goes on */
-  FERRY_CAP_RESET = 8,       /* abort reaches the peer as FERRY_RESET, told apart from an end */
-  FERRY_CAP_LOCAL = 16,      /* both ends are on one machine */
-  FERRY_CAP_REMOTE = 32,     /* the ends may be on different machines */
-  FERRY_CAP_LENDING = 64,    /* connections have ferry.lend/1 */
+  FERRY_CAP_STREAM = 1,        /* connections are byte streams */
+  FERRY_CAP_RECORDS = 2,       /* connections carry records */
+  FERRY_CAP_HALF_CLOSE = 4,    /* shutdown_write works and reading goes on */
+  FERRY_CAP_RESET = 8,         /* abort reaches the peer as FERRY_RESET, told apart from an end */
+  FERRY_CAP_LOCAL = 16,        /* both ends are on one machine */
+  FERRY_CAP_REMOTE = 32,       /* the ends may be on different machines */
+  FERRY_CAP_LENDING = 64,      /* connections have ferry.lend/1 */
   FERRY_CAP_CREDENTIALS = 128, /* connections have ferry.peer/1 */
   FERRY_CAP_FD_PASSING = 256,  /* connections have ferry.fds/1 */
   FERRY_CAP_ENCRYPTED = 512,   /* bytes on the wire are confidential and authenticated */
@@ -423,13 +424,13 @@ typedef struct ferry_plugin {
   uint32_t option_count;
   uint32_t option_stride; /* sizeof(ferry_option) as compiled */
   uint32_t reserved;
-  uint64_t capabilities;       /* FERRY_CAP_… */
-  const char* name;            /* [a-z][a-z0-9_]*; unique among loaded plugins */
-  const char* version;         /* of the plugin, free text, for example "1.4.0" */
-  const char* description;     /* one line */
-  const char* licence;         /* SPDX expression */
-  const char* const* schemes;  /* NULL-terminated, at least one; [a-z][a-z0-9+.-]*, the first is the canonical one */
-  const ferry_option* options; /* option_count rows, option_stride apart */
+  uint64_t capabilities;         /* FERRY_CAP_… */
+  const char* name;              /* [a-z][a-z0-9_]*; unique among loaded plugins */
+  const char* version;           /* of the plugin, free text, for example "1.4.0" */
+  const char* description;       /* one line */
+  const char* licence;           /* SPDX expression */
+  const char* const* schemes;    /* NULL-terminated, at least one; [a-z][a-z0-9+.-]*, the first is the canonical one */
+  const ferry_option* options;   /* option_count rows, option_stride apart */
   const char* ephemeral_address; /* with FERRY_CAP_EPHEMERAL: an address listen can serve and make dialable, in which
                                     "{dir}" stands for a private directory and "{name}" for a unique word */
 
@@ -457,7 +458,8 @@ typedef struct ferry_lend {
 
   /* Lends at least `minimum` (1…max_view) contiguous unread bytes, as many as there are. The view stays valid and
    * unchanged until the next consume or read. Returns FERRY_OK, or as `read`; END and RESET only when fewer than
-   * `minimum` bytes remain (the rest can still be peeked with a smaller minimum). Blocks until the deadline. [reader] */
+   * `minimum` bytes remain (the rest can still be peeked with a smaller minimum). Blocks until the deadline. [reader]
+   */
   ferry_status(FERRY_CALL* peek)(ferry_connection* connection, uint64_t minimum, const void** data, uint64_t* size,
                                  int64_t deadline_ns);
 
@@ -515,7 +517,8 @@ typedef struct ferry_fds {
   int64_t(FERRY_CALL* send)(ferry_connection* connection, const void* data, uint64_t size, const int32_t* fds,
                             uint32_t count, int64_t deadline_ns);
   /* Receives bytes and up to `*count` descriptors, close-on-exec, owned by the caller; sets `*count`. Descriptors
-   * beyond the capacity are closed and the call returns FERRY_TOO_LARGE. As `read`. Blocks until the deadline. [reader] */
+   * beyond the capacity are closed and the call returns FERRY_TOO_LARGE. As `read`. Blocks until the deadline. [reader]
+   */
   int64_t(FERRY_CALL* receive)(ferry_connection* connection, void* data, uint64_t size, int32_t* fds, uint32_t* count,
                                int64_t deadline_ns);
 } ferry_fds;

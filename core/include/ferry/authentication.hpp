@@ -10,8 +10,8 @@
 // form gets the older answer: the protocol has no defence against that downgrade to HMAC-MD5.
 //
 // Reflection: a peer cannot have its challenge answered by sending it back on the same connection, because a listener
-// answers only a client that has proven itself and a client makes its challenge after it has answered. But an answer does
-// not say which connection or side it belongs to: whoever gets a key holder to dial him can pass another holder's
+// answers only a client that has proven itself and a client makes its challenge after it has answered. But an answer
+// does not say which connection or side it belongs to: whoever gets a key holder to dial him can pass another holder's
 // challenge on and use the answer (a relay, also between two connections of one process). The protocol cannot detect
 // that, and programs that dial themselves do the same rightly. So dial only addresses that others cannot listen on, and
 // encrypt where the network is not trusted: the handshake authenticates the start of a connection, and neither encrypts

@@ -59,16 +59,26 @@ inline ferry_status fail(ferry_error* error, ferry_status status, std::string_vi
 /// What a status says where the plugin had nothing to add, so that no failure is without a text.
 constexpr std::string_view text_of(ferry_status status) noexcept {
   switch (status) {
-    case FERRY_WOULD_BLOCK: return "it would have to wait";
-    case FERRY_TIMED_OUT: return "the deadline passed";
-    case FERRY_INTERRUPTED: return "interrupted";
-    case FERRY_RESET: return "the other side cut the connection";
-    case FERRY_REFUSED: return "nobody listens there";
-    case FERRY_NOT_FOUND: return "there is no such address";
-    case FERRY_PERMISSION: return "not permitted";
-    case FERRY_NO_RESOURCES: return "out of descriptors, memory or buffers";
-    case FERRY_CLOSED: return "closed";
-    default: return "failed; the plugin gave no reason";
+    case FERRY_WOULD_BLOCK:
+      return "it would have to wait";
+    case FERRY_TIMED_OUT:
+      return "the deadline passed";
+    case FERRY_INTERRUPTED:
+      return "interrupted";
+    case FERRY_RESET:
+      return "the other side cut the connection";
+    case FERRY_REFUSED:
+      return "nobody listens there";
+    case FERRY_NOT_FOUND:
+      return "there is no such address";
+    case FERRY_PERMISSION:
+      return "not permitted";
+    case FERRY_NO_RESOURCES:
+      return "out of descriptors, memory or buffers";
+    case FERRY_CLOSED:
+      return "closed";
+    default:
+      return "failed; the plugin gave no reason";
   }
 }
 
@@ -102,7 +112,8 @@ auto guard_hot(Body&& body) noexcept -> decltype(body()) {
   }
 }
 
-/// Resolved option values, indexed by the row's position in the plugin's table. Valid as long as the call they came with.
+/// Resolved option values, indexed by the row's position in the plugin's table. Valid as long as the call they came
+/// with.
 class Options {
  public:
   explicit Options(const ferry_values* values) noexcept : values_(values) {}
@@ -134,7 +145,8 @@ constexpr ferry_option row(ferry_option_type type, const char* name, const char*
                            const char* const* choices = nullptr) {
   return {sizeof(ferry_option), type, flags, 0, name, default_text, minimum, maximum, choices, help};
 }
-constexpr ferry_option boolean(const char* name, const char* default_text, const char* help, std::uint32_t flags = both) {
+constexpr ferry_option boolean(const char* name, const char* default_text, const char* help,
+                               std::uint32_t flags = both) {
   return row(FERRY_OPTION_BOOL, name, default_text, 0, 1, help, flags);
 }
 constexpr ferry_option integer(const char* name, const char* default_text, std::int64_t minimum, std::int64_t maximum,
@@ -289,7 +301,7 @@ const ferry_connection_ops& Connection<Derived>::table() noexcept {
       *out = {};
       return guard_hot([&]() -> ferry_status { return from(c).pollable(interest, *out); });
     };
-    if constexpr (requires(Derived& d) { d.shutdown_write(); }) {
+    if constexpr (requires(Derived & d) { d.shutdown_write(); }) {
       o.shutdown_write = [](ferry_connection* c) noexcept -> ferry_status {
         return guard_hot([&]() -> ferry_status { return from(c).shutdown_write(); });
       };
@@ -302,7 +314,7 @@ const ferry_connection_ops& Connection<Derived>::table() noexcept {
     };
     o.close = [](ferry_connection* c) noexcept { delete &from(c); };
     o.abort = [](ferry_connection* c) noexcept {
-      if constexpr (requires(Derived& d) { d.abort_now(); }) {
+      if constexpr (requires(Derived & d) { d.abort_now(); }) {
         (void)guard_hot([&]() -> ferry_status { return from(c).abort_now(), FERRY_OK; });
       }
       delete &from(c);
@@ -319,7 +331,7 @@ const ferry_connection_ops& Connection<Derived>::table() noexcept {
         return FERRY_OK;
       });
     };
-    if constexpr (requires(Derived& d, ferry_value* v) { d.effective(v, 0u); }) {
+    if constexpr (requires(Derived & d, ferry_value * v) { d.effective(v, 0u); }) {
       o.effective = [](ferry_connection* c, ferry_value* values, std::uint32_t count) noexcept -> ferry_status {
         return guard_hot([&]() -> ferry_status { return from(c).effective(values, count), FERRY_OK; });
       };
@@ -372,12 +384,12 @@ const ferry_listener_ops& Listener<Derived>::table() noexcept {
         return 0;
       }
     };
-    if constexpr (requires(Derived& d, ferry_value* v) { d.effective(v, 0u); }) {
+    if constexpr (requires(Derived & d, ferry_value * v) { d.effective(v, 0u); }) {
       o.effective = [](ferry_listener* l, ferry_value* values, std::uint32_t count) noexcept -> ferry_status {
         return guard_hot([&]() -> ferry_status { return from(l).effective(values, count), FERRY_OK; });
       };
     }
-    if constexpr (requires(Derived& d, Options options) { d.reconfigure(options); }) {
+    if constexpr (requires(Derived & d, Options options) { d.reconfigure(options); }) {
       o.reconfigure = [](ferry_listener* l, const ferry_values* options, ferry_error* error) noexcept {
         return guard(error, [&]() -> ferry_status { return from(l).reconfigure(Options(options)), FERRY_OK; });
       };
@@ -413,12 +425,11 @@ const ferry_transport_ops& Transport<Derived>::table() noexcept {
         return FERRY_OK;
       });
     };
-    if constexpr (requires(Derived& d, Options options, ferry_value* v) { d.effective(options, v, 0u); }) {
+    if constexpr (requires(Derived & d, Options options, ferry_value * v) { d.effective(options, v, 0u); }) {
       o.effective = [](ferry_transport* t, const ferry_values* options, ferry_value* values, std::uint32_t count,
                        ferry_error* error) noexcept {
-        return guard(error, [&]() -> ferry_status {
-          return from(t).effective(Options(options), values, count), FERRY_OK;
-        });
+        return guard(error,
+                     [&]() -> ferry_status { return from(t).effective(Options(options), values, count), FERRY_OK; });
       };
     }
     o.destroy = [](ferry_transport* t) noexcept { delete &from(t); };
@@ -447,7 +458,8 @@ constexpr ferry_plugin define(const Description& d) {
   p.check_address = [](const char* address, ferry_error* error) noexcept {
     return guard(error, [&]() -> ferry_status { return T::check_address(address), FERRY_OK; });
   };
-  p.create = [](const ferry_host* host, const ferry_values* options, ferry_transport** out, ferry_error* error) noexcept {
+  p.create = [](const ferry_host* host, const ferry_values* options, ferry_transport** out,
+                ferry_error* error) noexcept {
     return guard(error, [&]() -> ferry_status {
       *out = (new T(*host, Options(options)))->abi();
       return FERRY_OK;
@@ -462,6 +474,6 @@ constexpr ferry_plugin define(const Description& d) {
 }  // namespace ferry::plugin
 
 /// Exports the plugin; once per library, at namespace scope.
-#define FERRY_PLUGIN(TransportClass, ...) \
+#define FERRY_PLUGIN(TransportClass, ...)                                       \
   extern "C" FERRY_PLUGIN_EXPORT constinit const ferry_plugin ferry_plugin_v1 = \
       ::ferry::plugin::define<TransportClass>(::ferry::plugin::Description __VA_ARGS__)
