@@ -30,23 +30,28 @@ double median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
-ferry_connection* open_null_connection() {
+struct Opened {
+  ferry_transport* transport = nullptr;
+  ferry_connection* connection = nullptr;
+};
+
+Opened open_null_connection() {
   void* library = ::dlopen(FERRY_BOUNDARY_PLUGIN_FILE, RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) {
     std::fprintf(stderr, "boundary_bench: %s\n", ::dlerror());
     std::exit(4);
   }
   const auto* plugin = static_cast<const ferry_plugin*>(::dlsym(library, FERRY_PLUGIN_SYMBOL));
-  ferry_transport* transport = nullptr;
-  ferry_connection* connection = nullptr;
+  Opened opened;
   static const ferry_host host{};
   static const ferry_values no_values{sizeof(ferry_values), 0, sizeof(ferry_value), 0, nullptr};
-  if (plugin->create(&host, &no_values, &transport, nullptr) != FERRY_OK ||
-      transport->ops->connect(transport, "", &no_values, FERRY_FOREVER, nullptr, &connection, nullptr) != FERRY_OK) {
+  if (plugin->create(&host, &no_values, &opened.transport, nullptr) != FERRY_OK ||
+      opened.transport->ops->connect(opened.transport, "", &no_values, FERRY_FOREVER, nullptr, &opened.connection,
+                                     nullptr) != FERRY_OK) {
     std::fprintf(stderr, "boundary_bench: the null transport does not connect\n");
     std::exit(4);
   }
-  return connection;
+  return opened;
 }
 
 }  // namespace
@@ -58,7 +63,8 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "usage: boundary_bench [--calls N]\n");
     return 2;
   }
-  ferry::Connection connection(open_null_connection(), nullptr, {ferry::WaitPolicy(ferry::WaitPolicy::Mode::off, 0)},
+  const Opened opened = open_null_connection();
+  ferry::Connection connection(opened.connection, nullptr, {ferry::WaitPolicy(ferry::WaitPolicy::Mode::off, 0)},
                                "null");
   ferry_connection* raw = connection.raw();
   std::array<std::byte, 64> buffer{};
@@ -76,5 +82,6 @@ int main(int argc, char** argv) {
               median(boundary) - median(direct));
   std::printf("Connection::read     %6.2f ns per call, %+.2f ns\n", median(wrapped), median(wrapped) - median(direct));
   connection.abort();
+  opened.transport->ops->destroy(opened.transport);
   return 0;
 }

@@ -66,9 +66,9 @@ void echo(Reactor& reactor, Connection connection, Side& side) {
 }
 
 void check_ping_pong(Connection first, Connection second) {
-  Reactor reactor;
   Side server;
   Side client;
+  Reactor reactor;
   echo(reactor, std::move(first), server);
   client.then = [&](ReactorConnection& self) {
     if (client.messages.size() == 1000) {
@@ -113,8 +113,8 @@ TEST_CASE("messages go to and fro until one side closes") {
 
 TEST_CASE("a peer in another thread is never missed between arming and sleeping") {
   ArmedPair pair;
-  Reactor reactor;
   Side server;
+  Reactor reactor;
   echo(reactor, std::move(pair.first), server);
   std::thread client([peer = std::move(pair.second)]() mutable {
     // Answers arrive by polling, so nothing on this side depends on a wake-up.
@@ -137,8 +137,8 @@ TEST_CASE("a peer in another thread is never missed between arming and sleeping"
 
 TEST_CASE("writes of one turn leave as one call, in order") {
   ArmedPair pair;
-  Reactor reactor;
   Side side;
+  Reactor reactor;
   const auto writer = reactor.add(std::move(pair.first), side.for_messages());
   reactor.post([&] {
     for (int i = 0; i < 100; ++i) CHECK(writer->send(bytes_of("hello")));
@@ -155,8 +155,8 @@ TEST_CASE("writes of one turn leave as one call, in order") {
 
 TEST_CASE("a write per 64 KiB leaves early when much is sent in one turn") {
   ArmedPair pair(16u << 20);
-  Reactor reactor;
   Side side;
+  Reactor reactor;
   const auto writer = reactor.add(std::move(pair.first), side.for_messages());
   reactor.post([&] {
     const std::string message(60, 'm');
@@ -169,9 +169,9 @@ TEST_CASE("a write per 64 KiB leaves early when much is sent in one turn") {
 
 TEST_CASE("large messages arrive whole through a small transport") {
   ArmedPair pair(10'000);
-  Reactor reactor;
   Side sender;
   Side receiver;
+  Reactor reactor;
   std::string large(5u << 20, 'x');
   for (std::size_t i = 0; i < large.size(); i += 997) large[i] = static_cast<char>('a' + i % 23);
   const auto writer = reactor.add(std::move(pair.first), sender.for_messages());
@@ -193,9 +193,9 @@ TEST_CASE("large messages arrive whole through a small transport") {
 
 TEST_CASE("half-close: the answer to everything comes after the end") {
   ArmedPair pair;
-  Reactor reactor;
   Side client;
   Side server;
+  Reactor reactor;
   const auto asker = reactor.add(std::move(pair.first), client.for_bytes());
   ReactorConnection::Handlers handlers = server.for_bytes();
   handlers.on_end = [&](ReactorConnection& self) {
@@ -216,8 +216,8 @@ TEST_CASE("half-close: the answer to everything comes after the end") {
 
 TEST_CASE("a reset reaches on_closed, once") {
   ArmedPair pair;
-  Reactor reactor;
   Side side;
+  Reactor reactor;
   reactor.add(std::move(pair.first), side.for_messages());
   reactor.post([&] { pair.second.abort(); });
   reactor.run();
@@ -227,8 +227,8 @@ TEST_CASE("a reset reaches on_closed, once") {
 
 TEST_CASE("what arrived before a write failed is still delivered") {
   ArmedPair pair;
-  Reactor reactor;
   Side side;
+  Reactor reactor;
   const auto connection = reactor.add(std::move(pair.first), side.for_bytes());
   (void)pair.second.write(bytes_of("farewell"));
   pair.second = {};  // its end, and writes to it fail
@@ -241,8 +241,8 @@ TEST_CASE("what arrived before a write failed is still delivered") {
 
 TEST_CASE("an end inside a message is a reset, and framing that is refused says why") {
   ArmedPair pair;
-  Reactor reactor;
   Side side;
+  Reactor reactor;
   Status expected = Status::ok;
   std::string sent;
   SUBCASE("an end inside a message") {
@@ -267,9 +267,9 @@ TEST_CASE("an end inside a message is a reset, and framing that is refused says 
 
 TEST_CASE("pausing inside a handler keeps the rest for later, in order") {
   ArmedPair pair;
-  Reactor reactor;
   Side sender;
   Side receiver;
+  Reactor reactor;
   const auto writer = reactor.add(std::move(pair.first), sender.for_messages());
   receiver.then = [&](ReactorConnection& self) {
     self.pause_reading();
@@ -322,8 +322,8 @@ TEST_CASE("a graceful close waits for the peer to have everything, within linger
   Connection::Settings settings;
   settings.linger_ns = 50'000'000;
   ArmedPair pair(1000, settings);
-  Reactor reactor;
   Side side;
+  Reactor reactor;
   const auto writer = reactor.add(std::move(pair.first), side.for_bytes());
   Status expected = Status::ok;
   std::size_t size = 0;

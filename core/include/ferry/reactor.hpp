@@ -96,7 +96,7 @@ class Reactor {
   /// On the application's loop, which must outlive the reactor; the application runs it.
   explicit Reactor(uv_loop_s* loop);
   /// Aborts what is left, with on_closed(interrupted), cancels connects and timers without a call, and closes every
-  /// libuv handle; on an application's loop the loop must run once more after.
+  /// libuv handle; on an application's loop the loop must run once more after. What handlers refer to must outlive it.
   ~Reactor();
   Reactor(const Reactor&) = delete;
   Reactor& operator=(const Reactor&) = delete;

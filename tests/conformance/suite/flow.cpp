@@ -48,9 +48,9 @@ void send_flow(Connection& to, std::uint64_t size, std::uint64_t position, std::
 }
 
 void expect_flow(Connection& from, std::uint64_t size, std::uint64_t position, std::uint32_t seed) {
-  std::vector<std::uint8_t> bytes(from.chunk());
+  // A stream must not be read beyond `size`; a record must have room whole, wherever its writer cut.
+  std::vector<std::uint8_t> bytes(from.is_records() ? from.chunk() : std::min<std::uint64_t>(from.chunk(), size));
   for (std::uint64_t done = 0; done < size;) {
-    // A stream must not be read beyond `size`; a record must have room whole, wherever its writer cut.
     const std::size_t room = from.is_records() ? bytes.size() : std::min<std::uint64_t>(bytes.size(), size - done);
     const std::int64_t got = from.read(bytes.data(), room, soon());
     require(got > 0, "read returned ", result_text(got), " after ", done, " of ", size, " bytes");
