@@ -5,16 +5,16 @@ Checked are README.md, docs/**/*.md and plugins/*/README.md. Every fenced block 
 marker line, alone on its line:
 
   <!-- from: docs/examples/app/main.cpp -->   consecutive lines of that file, word for word
-  <!-- config: app.json -->                   `ferry check` and the schema of `ferry schema` accept it; the page's later
-                                              commands find it under that name
+  <!-- config: app.json -->                   `ferry check` and the schema of `ferry schema` accept it; the later
+                                              commands of the page find it under that name
   <!-- start -->                              commands that start a server; it runs on for the page's later commands
   <!-- run -->                                commands that succeed
   <!-- output -->                             lines that the commands before printed, in this order (`text` blocks)
   <!-- scripts -->                            commands that are too slow to run here; each must be an executable file
 
 All commands of a page are one bash session in one fresh directory with `ferry` in the PATH. Ports of 127.0.0.1 are
-replaced by free ones, so that pages can name ports that one remembers. A block that sends SIGHUP is over when the server
-says that it has reloaded, and at the page's end every server must still end with 0 on SIGTERM.
+replaced by free ones, so that pages can name ports that one remembers. A block that sends SIGHUP is over when the
+server says that it has reloaded, and at the page's end every server must still end with 0 on SIGTERM.
 
 Code is fenced, never indented, or it would escape all this. Links to files must lead somewhere, and to headings, too.
 Problems are printed as file:line: message, all at once.
@@ -86,7 +86,8 @@ def prose_of(lines):
 
 def anchors_of(document):
     """The fragments that GitHub gives a page's headings."""
-    headings = [line.lstrip("#").strip() for _, line in prose_of(document.read_text().splitlines()) if line.startswith("#")]
+    lines = (line for _, line in prose_of(document.read_text().splitlines()))
+    headings = [line.lstrip("#").strip() for line in lines if line.startswith("#")]
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
@@ -136,17 +137,18 @@ class Session:
         """Returns (line, message) of what went wrong."""
         with tempfile.TemporaryDirectory() as directory:
             os.mkdir(f"{directory}/.out")
-            environment = dict(os.environ, PATH=f"{pathlib.Path(self.ferry).parent}:{os.environ['PATH']}", HOME=directory,
-                               XDG_RUNTIME_DIR=directory, TMPDIR=directory)
-            session = subprocess.Popen(["bash", "-c", self.script + EPILOGUE], cwd=directory, env=environment, text=True,
+            path = f"{pathlib.Path(self.ferry).parent}:{os.environ['PATH']}"
+            environment = dict(os.environ, PATH=path, HOME=directory, XDG_RUNTIME_DIR=directory, TMPDIR=directory)
+            session = subprocess.Popen(["bash", "-c", self.script + EPILOGUE], cwd=directory, env=environment,
                                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                       start_new_session=True)
+                                       text=True, start_new_session=True)
             try:
                 said = session.communicate(timeout=SESSION_TIMEOUT_S)[0]
             except subprocess.TimeoutExpired:
                 os.killpg(session.pid, 9)
                 said = session.communicate()[0]
-                yield self.outputs[0][0].line, f"the commands of this page did not end within {SESSION_TIMEOUT_S} s\n{said}"
+                line = self.outputs[0][0].line
+                yield line, f"the commands of this page did not end within {SESSION_TIMEOUT_S} s\n{said}"
                 return
             printed = {block.line: self.printed(directory, block) for block, _ in self.outputs}
         failed = re.search(r"block:(\d+) exit:(.*)", said)
@@ -218,7 +220,7 @@ class Checker:
 
     def check_from(self, block):
         text = (self.root / block.argument).read_text()
-        assert block.text in text and ("\n" + text).find("\n" + block.text) >= 0, f"is not in {block.argument} (any more)"
+        assert "\n" + block.text in "\n" + text, f"is not in {block.argument} (any more)"
 
     def check_config(self, block):
         with tempfile.TemporaryDirectory() as directory:
@@ -249,7 +251,7 @@ class Checker:
 def main():
     root, ferry = pathlib.Path(sys.argv[1]).resolve(), str(pathlib.Path(sys.argv[2]).resolve())
     checker = Checker(root, ferry)
-    documents = [root / "README.md", *sorted((root / "docs").rglob("*.md")), *sorted((root / "plugins").glob("*/README.md"))]
+    documents = [root / "README.md", *sorted(root.glob("docs/**/*.md")), *sorted(root.glob("plugins/*/README.md"))]
     for document in documents:
         checker.check(document)
     print("".join(problem + "\n" for problem in checker.problems), end="")
