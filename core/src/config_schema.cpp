@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "config_shape.hpp"
+#include "endpoint_grammar.hpp"
 #include "ferry/config.hpp"
 
 namespace ferry {
@@ -97,9 +98,21 @@ Json schemes_schema(const std::vector<const Plugin*>& plugins) {
     options.update(properties_of(plugin->options()));
     Json schema = strict_object(std::move(options));
     schema["description"] = plugin->abi().description;
-    for (const char* const* scheme = plugin->abi().schemes; *scheme != nullptr; ++scheme) schemes[*scheme] = schema;
+    for (const char* const* scheme = plugin->abi().schemes; *scheme != nullptr; ++scheme) {
+      const std::string_view canonical = grammar::canonical_scheme(*scheme);
+      schemes[*scheme] = canonical.empty() || canonical == *scheme ? schema : Json(false);
+    }
   }
   return {{"type", "object"}, {"properties", schemes}, {"additionalProperties", reference("options")}};
+}
+
+/// What one key of a service demands of the others.
+Json service_rules() {
+  const Json relays = {{"properties", {{"service", {{"const", "relay"}}}}}};
+  const Json has_to = {{"required", {"to"}}};
+  const Json has_authkey = {{"required", {"authkey"}}};
+  const Json framed = {{"properties", {{"framing", {{"const", "messages"}}}}}, {"required", {"framing"}}};
+  return {{{"if", relays}, {"then", has_to}, {"else", {{"not", has_to}}}}, {{"if", has_authkey}, {"then", framed}}};
 }
 
 Json key_schema(const ConfigKey& key, const std::vector<const Plugin*>& plugins) {
@@ -148,6 +161,7 @@ Json shape_schema(const ConfigShape& shape, const std::vector<const Plugin*>& pl
   Json schema = strict_object(std::move(properties));
   schema["title"] = shape.title;
   if (!required.empty()) schema["required"] = required;
+  if (&shape == &service_shape) schema["allOf"] = service_rules();
   return schema;
 }
 

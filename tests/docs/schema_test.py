@@ -27,10 +27,12 @@ GOOD = {
     "nothing": {},
     "a reference to the schema": {"$schema": "./ferry.schema.json"},
     "a link with the core's options": link(connect_deadline="2s", race=True, authkey="secret", spin="20us", linger=0),
-    "an endpoint as an object": {"links": {"e": {"endpoints": [{"descriptor": "uds:///run/x", "options": {"sndbuf": 4096}}]}}},
+    "an endpoint as an object": {
+        "links": {"e": {"endpoints": [{"descriptor": "uds:///run/x", "options": {"sndbuf": 4096}}]}}},
     "options of a transport": {"transports": {"tcp": {"nodelay": False, "backlog": 77}, "uds": {"mode": "0660"}}},
     "numbers as text": {"transports": {"tcp": {"backlog": "77"}}},
     "a relay to a link": {**link(), **service(service="relay", to="engine")},
+    "an authkey with messages": service(authkey="secret", framing="messages"),
     "a variable with a default": {"transports": {"tcp": {"backlog": "${NO_SUCH_VARIABLE:-77}"}}},
     "logging": {"log": {"level": "debug", "format": "json"}},
 }
@@ -48,6 +50,10 @@ BAD = {
     "a choice that is none": {"transports": {"tcp": {"family": "ipv5"}}},
     "a service that is none": service(service="ecko"),
     "a service without a name": {"services": [{"service": "echo", "listen": ["tcp://127.0.0.1:0"]}]},
+    "options of a scheme's other spelling": {"transports": {"unix": {"mode": "0600"}}},
+    "a relay without a target": service(service="relay"),
+    "a target without a relay": service(to="tcp://127.0.0.1:1"),
+    "an authkey without messages": service(authkey="secret"),
     "a level that is none": {"log": {"level": "loud"}},
 }
 
