@@ -31,7 +31,7 @@ Task<> accept_all(Reactor& reactor, AsyncListener& listener, Tasks& clients) {
 }
 
 Task<> ask(Reactor& reactor, Runtime& runtime, std::string target, int& answered, int count) {
-  AsyncChannel channel(reactor, co_await async_connect(reactor, runtime, target, 10s));
+  AsyncChannel channel(reactor, co_await async_connect(reactor, runtime, target + "?linger=60s", 60s));
   const std::string large(300'000, 'l');
   for (const std::string_view question : {std::string_view("small"), std::string_view(large)}) {
     co_await channel.send(bytes_of(question));

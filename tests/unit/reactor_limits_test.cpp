@@ -85,22 +85,25 @@ TEST_CASE("a paused reader's memory is bounded") {
   const std::string message(996, 'm');
   std::size_t received = 0;
   ReactorConnection::Handlers handlers;
+  std::shared_ptr<ReactorConnection> writer;
+  std::unique_ptr<ReactorHandle> later;
   handlers.on_message = [&](ReactorConnection& self, ConstBytes) {
-    if (++received == 1) self.pause_reading();
+    if (++received > 1) return;
+    self.pause_reading();
+    later = reactor.call_at(5ms, [&] {  // time for reads that should not be
+      CHECK(received == 1);
+      {
+        const std::lock_guard lock(pair.link->mutex);
+        CHECK(pair.link->directions[1].bytes.size() >= 5'000'000 - (256u << 10));
+      }
+      writer->close();
+      self.resume_reading();
+    });
   };
-  const auto reader = reactor.add(std::move(pair.first), std::move(handlers));
+  reactor.add(std::move(pair.first), std::move(handlers));
   std::size_t unused = 0;
-  const auto writer = reactor.add(std::move(pair.second), counting_bytes(unused));
+  writer = reactor.add(std::move(pair.second), counting_bytes(unused));
   for (int i = 0; i < 5000; ++i) writer->send(bytes_of(message));
-  const auto later = reactor.call_at(5ms, [&] {
-    CHECK(received == 1);
-    {
-      const std::lock_guard lock(pair.link->mutex);
-      CHECK(pair.link->directions[1].bytes.size() >= 5'000'000 - (256u << 10));
-    }
-    writer->close();
-    reader->resume_reading();
-  });
   reactor.run();
   CHECK(received == 5000);
 }
@@ -175,9 +178,13 @@ TEST_CASE("a short message costs one read: none that would find nothing") {
   ArmedPair pair(1u << 20, settings);
   Reactor reactor;
   std::size_t received = 0;
-  reactor.add(std::move(pair.first), counting_bytes(received));
+  ReactorConnection::Handlers handlers;
+  handlers.on_bytes = [&](ReactorConnection&, ConstBytes bytes) {
+    received += bytes.size();
+    reactor.post([&] { reactor.post([&] { reactor.stop(); }); });  // a whole turn later
+  };
+  reactor.add(std::move(pair.first), std::move(handlers));
   const auto write = reactor.call_at(1ms, [&] { (void)pair.second.write(bytes_of("one")); });
-  const auto stop = reactor.call_at(5ms, [&] { reactor.stop(); });
   reactor.run();
   CHECK(received == 3);
   const std::lock_guard lock(pair.link->mutex);

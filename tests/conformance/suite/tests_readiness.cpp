@@ -189,7 +189,7 @@ std::span<const Test> readiness_tests() {
       {"readiness.ping_pong", "4,000 questions and answers, each with its own sleep", FERRY_CAP_EPHEMERAL,
        no_wakeup_lost_in_ping_pong, 60},
       {"readiness.writer", "a full connection wakes its writer when the peer reads", FERRY_CAP_EPHEMERAL,
-       writer_is_woken},
+       writer_is_woken, 60},
       {"readiness.end", "the peer's end wakes a sleeping reader", FERRY_CAP_EPHEMERAL, end_wakes},
       {"readiness.asleep", "armed on a silent connection means asleep", FERRY_CAP_EPHEMERAL, armed_means_asleep},
       {"readiness.constant", "the pollable's handle is constant", FERRY_CAP_EPHEMERAL, pollable_is_constant},
