@@ -36,7 +36,8 @@ int poll_until(pollfd* entries, nfds_t count, std::int64_t deadline_ns) noexcept
   for (;;) {
     timespec timeout{};
     if (deadline_ns != FERRY_FOREVER && deadline_ns != FERRY_NO_WAIT) {
-      const std::int64_t left_ns = std::max<std::int64_t>(deadline_ns - monotonic_ns(), 0);
+      // A negative deadline is past; subtracting from it could overflow.
+      const std::int64_t left_ns = deadline_ns < 0 ? 0 : std::max<std::int64_t>(deadline_ns - monotonic_ns(), 0);
       timeout = {left_ns / second_ns, left_ns % second_ns};
     }
     const int ready = ::ppoll(entries, count, deadline_ns == FERRY_FOREVER ? nullptr : &timeout, nullptr);

@@ -8,24 +8,37 @@
  * Rules that hold everywhere
  *   Sizes      Every struct starts with `struct_size`, set by whoever fills it to the size it was compiled
  *              with. Structs only grow at their end. A reader tests the size, then NULL, before it uses a
- *              member that an older writer may not have: see FERRY_HAS.
+ *              member that an older writer may not have: see FERRY_HAS. The four small structs that stand in arrays
+ *              or on hot paths (ferry_iovec, ferry_value, ferry_pollable, ferry_statistic) have no `struct_size` and
+ *              never change. `reserved` members are 0; whoever reads them ignores them, as unknown flags and bits.
  *   Versions   `abi_major` must be equal on both sides. A different `abi_minor` never rejects a plugin.
- *              New semantics get a new extension id ("ferry.peer/2"), never a new meaning of an old one.
+ *              New semantics get a new extension id ("ferry.peer/2"), never a new meaning of an old one. Ids that
+ *              begin with "ferry." are this header's; others begin with a domain name of whoever defines them.
  *   Time       Deadlines are absolute, in nanoseconds of the monotonic clock (CLOCK_MONOTONIC on POSIX,
  *              QueryPerformanceCounter on Windows; `ferry_host.now_ns` reads it). FERRY_NO_WAIT (0) means do
  *              not wait; FERRY_FOREVER (INT64_MAX) means no deadline. Any other deadline already past
- *              behaves as FERRY_NO_WAIT except that the status is FERRY_TIMED_OUT.
+ *              behaves as FERRY_NO_WAIT except that the status is FERRY_TIMED_OUT; so does a negative one. A
+ *              deadline bounds waiting: what is ready succeeds also when it has passed.
  *   Memory     Each side frees what it allocated. Text is UTF-8 and NUL-terminated. Nothing that a plugin
- *              receives by pointer outlives the call unless the comment says so.
+ *              receives by pointer outlives the call unless the comment says so. A pointer that a call gives out
+ *              (`out`) is written on FERRY_OK only, and the object is then the caller's; on any other status the
+ *              plugin keeps and frees whatever it had made. Plain values filled by a failed call mean nothing.
  *   Errors     Data-plane calls return a status. Cold calls also fill a caller-owned `ferry_error`; it may be
- *              NULL. There is no "last error". No exception, signal or longjmp crosses the boundary.
+ *              NULL. There is no "last error". No exception, signal or longjmp crosses the boundary. Beside the
+ *              statuses its comment lists, any call may return FERRY_NO_RESOURCES or FERRY_INTERNAL.
+ *   Process    Signal handling, the working directory, umask, locale, environment and standard streams are the
+ *              host's: a plugin changes and writes none of them. Its descriptors are close-on-exec. After a fork
+ *              nothing of it is used in the child.
  *   Threads    The comment of each function ends with one tag of this closed list:
  *                [any-thread]  any thread, at any time in the object's life, concurrently with every call
  *                [reader]      one thread at a time per connection, concurrently with [writer]
  *                [writer]      one thread at a time per connection, concurrently with [reader]
  *                [acceptor]    one thread at a time per listener
- *                [owner]       no other call on the same object is under way, or starts later where the
- *                              call ends the object's life
+ *                [owner]       no other call on the same object is under way, except that `interrupt` may be
+ *                              while the object lives; where the call ends the object's life, nothing at all is
+ *                              under way or starts later
+ *              A tag names a role, not a thread: the role may pass from one thread to another, with whatever the
+ *              host uses to order its threads between them.
  */
 #ifndef FERRY_ABI_H
 #define FERRY_ABI_H
@@ -63,12 +76,12 @@ extern "C" {
 typedef int32_t ferry_status;
 enum {
   FERRY_OK = 0,
-  FERRY_WOULD_BLOCK = -1,     /* not ready now, and the deadline was FERRY_NO_WAIT */
-  FERRY_TIMED_OUT = -2,       /* the deadline passed; nothing was transferred */
-  FERRY_END = -3,             /* the peer ended its direction; every byte before it was delivered */
-  FERRY_INTERRUPTED = -4,     /* `interrupt` was called, or the connect was cancelled */
-  FERRY_RESET = -5,           /* the connection was cut: by abort, a crash, or the network */
-  FERRY_REFUSED = -6,         /* the address exists and nobody listens there */
+  FERRY_WOULD_BLOCK = -1, /* not ready now, and the deadline was FERRY_NO_WAIT */
+  FERRY_TIMED_OUT = -2,   /* the deadline passed; nothing was transferred */
+  FERRY_END = -3,         /* the peer ended its direction; every byte before it was delivered. Final for reads */
+  FERRY_INTERRUPTED = -4, /* `interrupt` was called, or the connect was cancelled */
+  FERRY_RESET = -5,   /* the connection was cut: by abort, a crash, or the network. Final for the call's direction */
+  FERRY_REFUSED = -6, /* the address exists and nobody listens there */
   FERRY_UNREACHABLE = -7,     /* no route to the host or network */
   FERRY_ADDRESS_IN_USE = -8,  /* somebody else listens there */
   FERRY_NOT_FOUND = -9,       /* no such host, file or address */
@@ -90,8 +103,9 @@ enum {
 #define FERRY_MESSAGE_SIZE 488u
 
 /* Why a cold call failed. The caller sets struct_size and owns the memory; the plugin fills the rest only on
- * failure. `os_error` is errno or GetLastError(), 0 when no system call failed. `message` says what, where and
- * what to do, without the operation and target, which the core prepends. */
+ * failure, within struct_size bytes. `status` is what the call returns; `os_error` is errno or GetLastError(), 0 when
+ * no system call failed. `message` says what, where and what to do, without the operation and target, which the core
+ * prepends; it is cut to fit, NUL included. */
 typedef struct ferry_error {
   uint32_t struct_size;
   ferry_status status;
@@ -246,57 +260,78 @@ typedef struct ferry_connection_ops {
 
   /* Reads up to `size` bytes into `data` (caller's). Streams return 1…size as soon as anything is there; records
    * return one record whole, or FERRY_TOO_LARGE and leave the record in place when it does not fit. Returns the
-   * byte count (0 only for size 0 or an empty record), or FERRY_WOULD_BLOCK, TIMED_OUT, END, INTERRUPTED, RESET,
-   * TOO_LARGE, PROTOCOL, IO. Data that arrived is returned before END or RESET. Blocks until the deadline. [reader] */
+   * byte count (0 only for size 0, which a stream answers at once, or an empty record), or FERRY_WOULD_BLOCK,
+   * TIMED_OUT, END, INTERRUPTED, RESET, TOO_LARGE, PROTOCOL, IO. Data that arrived before an END is always returned
+   * before it, data before a RESET as far as the system still has it. Every read after END returns END and every
+   * one after RESET returns RESET; END does not end our own direction. Blocks until the deadline. [reader] */
   int64_t(FERRY_CALL* read)(ferry_connection* connection, void* data, uint64_t size, int64_t deadline_ns);
 
-  /* Writes from `count` (1…FERRY_MAX_IOVECS) pieces. Streams may accept fewer bytes than given, and accept at
-   * least one when they return a count for a non-empty write; a record is written whole or not at all. The bytes
-   * are the caller's again on return. Returns the byte count, or FERRY_WOULD_BLOCK, TIMED_OUT, INTERRUPTED, RESET,
-   * CLOSED, TOO_LARGE, NO_RESOURCES, IO. Never raises a signal. Blocks until the deadline. [writer] */
+  /* Writes from `count` (1…FERRY_MAX_IOVECS) pieces, any of which may be empty and then have NULL data. Streams may
+   * accept fewer bytes than given, and accept at least one when they return a count for a non-empty write; a write of
+   * no bytes is 0 at once. A record is written whole or not at all, an empty one too. Once a byte was accepted the
+   * count is returned, whatever came after it; a negative status means that none was. The bytes are the caller's
+   * again on return. With FERRY_WRITE_MORE accepted bytes may be held back, at the latest until a write without it,
+   * shutdown_write or finish. Returns the byte count, or FERRY_WOULD_BLOCK, TIMED_OUT, INTERRUPTED, RESET (the peer
+   * takes no more, for good), CLOSED (after our shutdown_write), TOO_LARGE, NO_RESOURCES, IO. A failed write says
+   * nothing of reading: what the peer sent before is still there. Never raises a signal. Blocks until the deadline.
+   * [writer] */
   int64_t(FERRY_CALL* write)(ferry_connection* connection, const ferry_iovec* pieces, uint32_t count, uint32_t flags,
                              int64_t deadline_ns);
 
-  /* Prepares to sleep until `interest` (exactly one of FERRY_READ, FERRY_WRITE) is ready. After FERRY_ARMED the
-   * pollable becomes ready at the next event; there is no lost wake-up between the two. Returns FERRY_ARMED,
-   * FERRY_READY, or a negative status. Does not block. [reader] for FERRY_READ, [writer] for FERRY_WRITE. */
+  /* Prepares to sleep until `interest` (exactly one of FERRY_READ, FERRY_WRITE) is ready; data, END, RESET and any
+   * other failure are readiness. After FERRY_ARMED the pollable becomes ready at the next event, or is so already; no
+   * wake-up is lost between the two. One ARMED is good for one event: arm again before each sleep. FERRY_READY and a
+   * pollable that fires may both be for nothing, and the operation then says WOULD_BLOCK, but not for ever. It need
+   * not follow an operation that would have blocked. Returns FERRY_ARMED, FERRY_READY, or a negative status. Does not
+   * block. [reader] for FERRY_READ, [writer] for FERRY_WRITE. */
   int32_t(FERRY_CALL* arm)(ferry_connection* connection, ferry_interest interest);
 
-  /* Fills what to wait on for `interest`. FERRY_READ and FERRY_WRITE may share one handle with different events.
-   * Does not block. Returns FERRY_OK or FERRY_UNSUPPORTED. [any-thread] */
+  /* Fills what to wait on for `interest`. FERRY_READ and FERRY_WRITE may share one handle with different events. The
+   * host polls it and does nothing else with it, and stops to before it calls close or abort. Does not block. Returns
+   * FERRY_OK or FERRY_UNSUPPORTED. [any-thread] */
   ferry_status(FERRY_CALL* pollable)(ferry_connection* connection, ferry_interest interest, ferry_pollable* out);
 
-  /* Ends our direction: the peer reads what was written, then FERRY_END; reading goes on. May be NULL unless the
-   * plugin has FERRY_CAP_HALF_CLOSE. Does not block. Idempotent. Returns FERRY_OK, RESET, UNSUPPORTED, IO. [writer] */
+  /* Ends our direction: the peer reads what was written, what FERRY_WRITE_MORE held back included, then FERRY_END;
+   * reading goes on. May be NULL unless the plugin has FERRY_CAP_HALF_CLOSE. Does not block. Idempotent. Returns
+   * FERRY_OK, RESET, UNSUPPORTED, IO. [writer] */
   ferry_status(FERRY_CALL* shutdown_write)(ferry_connection* connection);
 
-  /* Makes every blocked and every later waiting call on the connection return FERRY_INTERRUPTED; calls that need
-   * not wait still succeed. Does not block. Idempotent and permanent. [any-thread] */
+  /* Makes every blocked and every later call on the connection that would wait return FERRY_INTERRUPTED: read, write,
+   * finish and those of extensions. Calls that need not wait still succeed, one with FERRY_NO_WAIT may say WOULD_BLOCK
+   * or INTERRUPTED, and nothing that was sent or received is lost. It need not make the pollable ready: event loops
+   * are woken by other means. Does not block. Idempotent and permanent. [any-thread] */
   void(FERRY_CALL* interrupt)(ferry_connection* connection);
 
   /* Ends our direction and waits until what was written is out of this process's responsibility: a following
-   * `close` then loses no byte and the peer reads END after the last one. Unread input is discarded. Returns
-   * FERRY_OK, WOULD_BLOCK, TIMED_OUT, INTERRUPTED, RESET, IO; may be called again after the first three. Between
-   * calls an event loop waits for FERRY_READ. Blocks until the deadline. [owner] */
+   * `close` then loses no byte and the peer reads END after the last one. Unread input, and what still comes, is
+   * discarded: from the first call on nothing but arm, pollable, interrupt, finish, close and abort is called.
+   * Returns FERRY_OK, WOULD_BLOCK, TIMED_OUT, INTERRUPTED, RESET, IO; may be called again after any of the first four.
+   * Between calls an event loop arms and waits for FERRY_READ, and calls again after some time as well, because not
+   * every system makes a handle ready when the peer has taken the last byte. Blocks until the deadline. [owner] */
   ferry_status(FERRY_CALL* finish)(ferry_connection* connection, int64_t deadline_ns);
 
-  /* Releases the connection and everything in it. Without a `finish` that returned FERRY_OK, bytes under way may
-   * still be lost. Does not block. Ends the object's life. [owner] */
+  /* Releases the connection and everything in it, in whatever state it is: interrupted, reset, ended. Without a
+   * `finish` that returned FERRY_OK, bytes under way may still be lost. Does not block. Ends the object's life.
+   * [owner] */
   void(FERRY_CALL* close)(ferry_connection* connection);
 
   /* As `close`, and the peer sees FERRY_RESET where the plugin has FERRY_CAP_RESET, else at least an end.
    * Does not block. Ends the object's life. [owner] */
   void(FERRY_CALL* abort)(ferry_connection* connection);
 
-  /* Fills kind, limits and addresses. `out->struct_size` is set by the caller. Does not block. [any-thread] */
+  /* Fills kind, limits and addresses, the same for the connection's life. `out->struct_size` is set by the caller and
+   * left as it is; no byte beyond it is written. Returns FERRY_OK. Does not block. [any-thread] */
   ferry_status(FERRY_CALL* info)(ferry_connection* connection, ferry_connection_info* out);
 
-  /* Fills values[0…count) with what is in force (for example the buffer size that the kernel granted). Values that
-   * cannot be read back have is_set 0. Text points into the connection. May be NULL. Does not block. [any-thread] */
+  /* Fills values[0…count), which are those of the first `count` rows of the plugin's table, with what is in force (for
+   * example the buffer size that the kernel granted). Values that cannot be read back have is_set 0, and so have those
+   * beyond the table. Text points into the connection and lives as long. May be NULL. Returns FERRY_OK or IO. Does
+   * not block. [any-thread] */
   ferry_status(FERRY_CALL* effective)(ferry_connection* connection, ferry_value* values, uint32_t count);
 
-  /* An optional feature by id ("ferry.lend/1"), as a pointer to its static table; NULL when absent. May be NULL.
-   * Does not block. [any-thread] */
+  /* An optional feature by id ("ferry.lend/1"), as a pointer to its static table; NULL when absent, and for every id
+   * that the plugin does not know. The same answer for the connection's life. May be NULL. Does not block.
+   * [any-thread] */
   const void*(FERRY_CALL* get_extension)(ferry_connection* connection, const char* id);
 } ferry_connection_ops;
 
@@ -313,8 +348,8 @@ typedef struct ferry_listener_ops {
   uint32_t struct_size;
   uint32_t reserved;
 
-  /* Takes one established connection into `*out`, which the caller owns on FERRY_OK and which is untouched
-   * otherwise. A slow or hostile client's handshake delays nobody else. Returns FERRY_OK, WOULD_BLOCK, TIMED_OUT,
+  /* Takes one established connection into `*out`. A slow or hostile client's handshake delays nobody else. `error` may
+   * be NULL; WOULD_BLOCK, TIMED_OUT and INTERRUPTED need not fill it. Returns FERRY_OK, WOULD_BLOCK, TIMED_OUT,
    * INTERRUPTED, CLOSED, NO_RESOURCES (the caller should pause before it tries again), or a failure of one client
    * that leaves the listener usable: RESET, PERMISSION, PROTOCOL, AUTHENTICATION. Blocks until the deadline. [acceptor]
    */
@@ -327,22 +362,25 @@ typedef struct ferry_listener_ops {
   /* As a connection's pollable, for `accept`. Does not block. [any-thread] */
   ferry_status(FERRY_CALL* pollable)(ferry_listener* listener, ferry_pollable* out);
 
-  /* As a connection's interrupt. Does not block. [any-thread] */
+  /* As a connection's interrupt, for `accept`. Connections already accepted are not concerned. Does not block.
+   * [any-thread] */
   void(FERRY_CALL* interrupt)(ferry_listener* listener);
 
   /* Copies the dialable address text (port 0 resolved, no scheme) with its NUL into `text` if it fits in `size`
-   * bytes. Returns the bytes needed, NUL included. Does not block. [any-thread] */
+   * bytes, and else leaves `text`, which may then be NULL, alone. Returns the bytes needed, NUL included. The same
+   * text for the listener's life. Does not block. [any-thread] */
   uint32_t(FERRY_CALL* local_address)(ferry_listener* listener, char* text, uint32_t size);
 
   /* As a connection's effective. May be NULL. Does not block. [any-thread] */
   ferry_status(FERRY_CALL* effective)(ferry_listener* listener, ferry_value* values, uint32_t count);
 
-  /* Takes new values of the options flagged FERRY_OPTION_RELOADABLE, for connections accepted later. May be NULL.
-   * Does not block. [any-thread] */
+  /* Takes new values of the options flagged FERRY_OPTION_RELOADABLE, for connections accepted later, and ignores the
+   * others; on failure all the old ones stay in force. May be NULL. Returns FERRY_OK, INVALID, IO. Does not block.
+   * [any-thread] */
   ferry_status(FERRY_CALL* reconfigure)(ferry_listener* listener, const ferry_values* options, ferry_error* error);
 
   /* Stops listening, removes what listening made (a socket file), and releases the listener. Connections already
-   * accepted live on. Does not block. Ends the object's life. [owner] */
+   * accepted live on; clients that were not are cut. Does not block. Ends the object's life. [owner] */
   void(FERRY_CALL* close)(ferry_listener* listener);
 
   /* As a connection's get_extension. May be NULL. [any-thread] */
@@ -357,7 +395,8 @@ struct ferry_listener {
 
 /* --------------------------------------------------------------------------------------------- transport */
 
-/* How the caller of a blocking `connect` cancels it: `handle` becomes readable (or signalled) for good. */
+/* How the caller of a blocking `connect` cancels it: `handle` becomes readable (or signalled) for good. The plugin
+ * polls it and does not read it. A connect that has succeeded when the cancel comes may return either. */
 typedef struct ferry_cancel {
   uint32_t struct_size;
   uint32_t reserved;
@@ -368,11 +407,12 @@ typedef struct ferry_transport_ops {
   uint32_t struct_size;
   uint32_t reserved;
 
-  /* Connects to `address` (the descriptor's text after the scheme, without the query). On FERRY_OK the caller owns
-   * `*out`; otherwise it is untouched. With FERRY_NO_WAIT it succeeds only where that takes no waiting (a local
-   * peer that is ready) and else returns FERRY_WOULD_BLOCK having disturbed nobody. Returns FERRY_OK, WOULD_BLOCK,
-   * TIMED_OUT, INTERRUPTED (by `cancel`), REFUSED, UNREACHABLE, NOT_FOUND, PERMISSION, INVALID, UNSUPPORTED,
-   * NO_RESOURCES, PROTOCOL, AUTHENTICATION, RESET, IO. `cancel` may be NULL. Blocks until the deadline. [any-thread] */
+  /* Connects to `address` (the descriptor's text after the scheme, without the query). `address`, `options` and
+   * `cancel` are the caller's again on return. The connection lives on its own: it does not need the listener it came
+   * from, only the transport. With FERRY_NO_WAIT it succeeds only where that takes no waiting (a local peer that is
+   * ready) and else returns FERRY_WOULD_BLOCK having disturbed nobody. Returns FERRY_OK, WOULD_BLOCK, TIMED_OUT,
+   * INTERRUPTED (by `cancel`), REFUSED, UNREACHABLE, NOT_FOUND, PERMISSION, INVALID, UNSUPPORTED, NO_RESOURCES,
+   * PROTOCOL, AUTHENTICATION, RESET, IO. `cancel` may be NULL. Blocks until the deadline. [any-thread] */
   ferry_status(FERRY_CALL* connect)(ferry_transport* transport, const char* address, const ferry_values* options,
                                     int64_t deadline_ns, const ferry_cancel* cancel, ferry_connection** out,
                                     ferry_error* error);
@@ -383,7 +423,7 @@ typedef struct ferry_transport_ops {
   ferry_status(FERRY_CALL* listen)(ferry_transport* transport, const char* address, const ferry_values* options,
                                    ferry_listener** out, ferry_error* error);
 
-  /* Fills values[0…count) with what this system would grant for `options`, contacting nobody and leaving nothing
+  /* As a connection's effective, with what this system would grant for `options`, contacting nobody and leaving nothing
    * behind. Text is static. May be NULL. Does not block. [any-thread] */
   ferry_status(FERRY_CALL* effective)(ferry_transport* transport, const ferry_values* options, ferry_value* values,
                                       uint32_t count, ferry_error* error);
@@ -434,13 +474,14 @@ typedef struct ferry_plugin {
   const char* ephemeral_address; /* with FERRY_CAP_EPHEMERAL: an address listen can serve and make dialable, in which
                                     "{dir}" stands for a private directory and "{name}" for a unique word */
 
-  /* Says whether `address` is well formed, opening and resolving nothing. Returns FERRY_OK or FERRY_INVALID with
-   * a message that names the part at fault. Does not block. [any-thread] */
+  /* Says whether `address` is well formed, opening and resolving nothing; callable before `create`. Returns FERRY_OK or
+   * FERRY_INVALID with a message that names the part at fault. Does not block. [any-thread] */
   ferry_status(FERRY_CALL* check_address)(const char* address, ferry_error* error);
 
-  /* Makes a transport. `host` outlives it; `options` are the defaults for instance-wide settings, and connect and
-   * listen receive the full set again. On FERRY_OK the caller owns `*out`. Returns FERRY_OK, INVALID, UNSUPPORTED,
-   * NO_RESOURCES, IO, INTERNAL. Does not block. [any-thread] */
+  /* Makes a transport, one of any number that live at once and share nothing that a host could notice. `host` outlives
+   * it; `options` are the defaults for instance-wide settings, to be copied as far as they are kept, and connect and
+   * listen receive the full set again. Returns FERRY_OK, INVALID, UNSUPPORTED, NO_RESOURCES, IO, INTERNAL. Does not
+   * block. [any-thread] */
   ferry_status(FERRY_CALL* create)(const ferry_host* host, const ferry_values* options, ferry_transport** out,
                                    ferry_error* error);
 
@@ -457,17 +498,19 @@ typedef struct ferry_lend {
   uint32_t reserved;
 
   /* Lends at least `minimum` (1…max_view) contiguous unread bytes, as many as there are. The view stays valid and
-   * unchanged until the next consume or read. Returns FERRY_OK, or as `read`; END and RESET only when fewer than
+   * unchanged until the next consume or read; until then a further peek begins at the same byte. Returns FERRY_OK, or
+   * as `read`; END and RESET only when fewer than
    * `minimum` bytes remain (the rest can still be peeked with a smaller minimum). Blocks until the deadline. [reader]
    */
   ferry_status(FERRY_CALL* peek)(ferry_connection* connection, uint64_t minimum, const void** data, uint64_t* size,
                                  int64_t deadline_ns);
 
-  /* Gives back the first `size` bytes of the view. Does not block. [reader] */
+  /* Gives back the first `size` bytes of the view, at most all of it: they are read. Does not block. [reader] */
   void(FERRY_CALL* consume)(ferry_connection* connection, uint64_t size);
 
   /* Lends at least `minimum` (1…max_view) contiguous bytes to build in, as many as there are. The view stays valid
-   * until the next commit or write. Returns FERRY_OK, or as `write`. Blocks until the deadline. [writer] */
+   * until the next commit or write, which discards what was not committed. Returns FERRY_OK, or as `write`. Blocks
+   * until the deadline. [writer] */
   ferry_status(FERRY_CALL* reserve)(ferry_connection* connection, uint64_t minimum, void** data, uint64_t* size,
                                     int64_t deadline_ns);
 
@@ -512,12 +555,15 @@ typedef struct ferry_fds {
   uint32_t struct_size;
   uint32_t reserved;
   /* Sends `count` (0…FERRY_MAX_FDS) descriptors with at least one byte of data; the caller keeps its own
-   * descriptors open or not as it likes. Returns bytes sent, the descriptors going with the first; as `write`.
+   * descriptors open or not as it likes. Returns bytes sent, the descriptors going with the first, so that the rest of
+   * a partial send goes without them; on failure none went. As `write`.
    * Blocks until the deadline. [writer] */
   int64_t(FERRY_CALL* send)(ferry_connection* connection, const void* data, uint64_t size, const int32_t* fds,
                             uint32_t count, int64_t deadline_ns);
-  /* Receives bytes and up to `*count` descriptors, close-on-exec, owned by the caller; sets `*count`. Descriptors
-   * beyond the capacity are closed and the call returns FERRY_TOO_LARGE. As `read`. Blocks until the deadline. [reader]
+  /* Receives bytes and up to `*count` descriptors, close-on-exec, owned by the caller; sets `*count`, to 0 on failure.
+   * When more came than there is room for, all that came are closed, the bytes with them are lost, and the call
+   * returns FERRY_TOO_LARGE: room for FERRY_MAX_FDS is always enough. As `read`.
+   * Blocks until the deadline. [reader]
    */
   int64_t(FERRY_CALL* receive)(ferry_connection* connection, void* data, uint64_t size, int32_t* fds, uint32_t* count,
                                int64_t deadline_ns);
@@ -533,7 +579,8 @@ typedef struct ferry_statistic {
 typedef struct ferry_statistics {
   uint32_t struct_size;
   uint32_t reserved;
-  /* Fills up to `capacity` figures; returns how many there are, or a negative status. Does not block. [any-thread] */
+  /* Fills up to `capacity` figures (0: `figures` may be NULL); returns how many there are, or a negative status. Does
+   * not block. [any-thread] */
   int32_t(FERRY_CALL* read)(ferry_connection* connection, ferry_statistic* figures, uint32_t capacity);
 } ferry_statistics;
 

@@ -120,6 +120,32 @@ void failures_need_no_error(Context& context) {
   expect(listener.accept(FERRY_NO_WAIT, connection), {FERRY_WOULD_BLOCK}, "accept without a client and error");
 }
 
+void failures_leave_results_alone(Context& context) {
+  const std::string bad = impossible_address();
+  ferry_transport* const transport = context.transport().get();
+  ferry_values values = context.transport().options().abi();
+  ferry_connection* const no_connection = reinterpret_cast<ferry_connection*>(&values);  // anything but NULL
+  ferry_listener* const no_listener = reinterpret_cast<ferry_listener*>(no_connection);
+  ferry_connection* connection = no_connection;
+  ferry_listener* listener = no_listener;
+  {
+    const CallMark mark(Call::connect);
+    require(transport->ops->connect(transport, bad.c_str(), &values, in(second), nullptr, &connection, nullptr) < 0,
+            "connect took an impossible address");
+  }
+  require(connection == no_connection, "a failed connect wrote its result");
+  {
+    const CallMark mark(Call::listen);
+    require(transport->ops->listen(transport, bad.c_str(), &values, &listener, nullptr) < 0,
+            "listen took an impossible address");
+  }
+  require(listener == no_listener, "a failed listen wrote its result");
+  Listener real = context.listen();
+  const CallMark mark(Call::accept);
+  expect(real.get()->ops->accept(real.get(), FERRY_NO_WAIT, &connection, nullptr), {FERRY_WOULD_BLOCK}, "accept");
+  require(connection == no_connection, "an accept without a client wrote its result");
+}
+
 void short_errors_are_not_overrun(Context& context) {
   for (const std::uint32_t size : {std::uint32_t{sizeof(ferry_error)}, std::uint32_t{48}, std::uint32_t{20}}) {
     Guarded<ferry_error> error(size);
@@ -194,6 +220,7 @@ std::span<const Test> contract_tests() {
       {"contract.connection_kind", "info agrees with the capabilities", 0, connection_kind_matches_capabilities},
       {"contract.failures_say_why", "failed cold calls fill status and message", 0, failures_say_why},
       {"contract.null_error", "cold calls take a NULL error", 0, failures_need_no_error},
+      {"contract.results", "failed calls leave their result alone", FERRY_CAP_EPHEMERAL, failures_leave_results_alone},
       {"contract.short_error", "an older caller's ferry_error is not overrun", 0, short_errors_are_not_overrun},
       {"contract.short_info", "an older caller's ferry_connection_info is not overrun", 0, short_info_is_not_overrun},
       {"contract.unknown_extension", "an unknown extension is NULL", 0, unknown_extensions_are_null},

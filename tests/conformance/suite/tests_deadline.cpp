@@ -93,6 +93,17 @@ void finish_keeps_its_deadline(Context& context) {
   expect(pair.client.finish(FERRY_NO_WAIT), {FERRY_WOULD_BLOCK}, "finish without waiting, towards a stalled reader");
 }
 
+/// What a careless subtraction makes is a deadline long past, not one far ahead.
+void negative_deadlines_are_past(Context& context) {
+  Pair pair = context.pair();
+  Connection connection;
+  std::uint8_t byte = 0;
+  for (const std::int64_t deadline : {std::int64_t{-1}, std::int64_t{INT64_MIN}}) {
+    expect(pair.client.read(&byte, 1, deadline), {FERRY_TIMED_OUT}, "read with a negative deadline");
+    expect(pair.listener.accept(deadline, connection), {FERRY_TIMED_OUT}, "accept with a negative deadline");
+  }
+}
+
 }  // namespace
 
 std::span<const Test> deadline_tests() {
@@ -105,6 +116,7 @@ std::span<const Test> deadline_tests() {
       {"deadline.connect_no_wait", "connect with FERRY_NO_WAIT is done or disturbs nobody", FERRY_CAP_EPHEMERAL,
        connect_without_waiting},
       {"deadline.finish", "finish towards a reader that stalls", FERRY_CAP_EPHEMERAL, finish_keeps_its_deadline},
+      {"deadline.negative", "a negative deadline is long past", FERRY_CAP_EPHEMERAL, negative_deadlines_are_past},
       {"deadline.ready", "what needs no waiting succeeds after its deadline", FERRY_CAP_EPHEMERAL,
        what_is_ready_needs_no_deadline},
   };

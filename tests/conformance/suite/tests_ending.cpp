@@ -150,6 +150,11 @@ void abort_is_a_reset(Context& context) {
     if (round % 2 == 0) reading.wait_for(std::chrono::milliseconds(1));
     client.abort();
     expect(reading.get(), {FERRY_RESET}, "read from a peer that aborted");
+    std::uint8_t byte = 0;
+    for (int again = 0; again < 2; ++again) {
+      expect(server.read(&byte, 1, FERRY_FOREVER), {FERRY_RESET}, "a later read: a reset is final");
+      expect(server.write(&byte, 1, FERRY_FOREVER), {FERRY_RESET}, "a later write: a reset is final");
+    }
   }
 }
 

@@ -87,6 +87,21 @@ void accept_is_interrupted(Context& context) {
   }
 }
 
+void finish_is_interrupted(Context& context) {
+  Listener listener = context.listen();
+  for (int round = 0; round < rounds / 3; ++round) {
+    Connection client;
+    Connection server;
+    context.connect_to(listener, client, server);
+    fill_up(client, most_bytes_in_flight);
+    auto finishing = std::async(std::launch::async, [&] { return client.finish(FERRY_FOREVER); });
+    uneven_pause(round);
+    client.interrupt();
+    expect(finishing.get(), {FERRY_OK, FERRY_INTERRUPTED}, "finish towards a stalled reader after interrupt");
+    round % 2 == 0 ? client.abort() : client.close();  // an interrupted connection ends like any other
+  }
+}
+
 class CancelHandle {
  public:
   CancelHandle() : fd_(::eventfd(0, EFD_CLOEXEC)) { require(fd_ >= 0, "eventfd"); }
@@ -164,6 +179,8 @@ std::span<const Test> interrupt_tests() {
   static constexpr Test tests[] = {
       {"interrupt.read", "a blocked read returns", FERRY_CAP_EPHEMERAL, read_is_interrupted},
       {"interrupt.write", "a blocked write returns", FERRY_CAP_EPHEMERAL, write_is_interrupted},
+      {"interrupt.finish", "a blocked finish returns, and the connection can be closed", FERRY_CAP_EPHEMERAL,
+       finish_is_interrupted},
       {"interrupt.both", "a blocked reader and writer both return", FERRY_CAP_EPHEMERAL,
        both_directions_are_interrupted},
       {"interrupt.accept", "a blocked accept returns, and later ones do at once", FERRY_CAP_EPHEMERAL,

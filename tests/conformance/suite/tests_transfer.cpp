@@ -42,6 +42,16 @@ void nothing_is_nothing(Context& context) {
   expect_flow(pair.server, 3);
 }
 
+void unknown_flags_are_ignored(Context& context) {
+  Pair pair = context.pair();
+  const std::uint8_t bytes[] = {1, 2, 3};
+  expect(pair.client.write(bytes, sizeof bytes, soon(), 0xFFFFFFFFu & ~std::uint32_t{FERRY_WRITE_MORE}), {sizeof bytes},
+         "write with flags of a later version");
+  std::uint8_t got[sizeof bytes] = {};
+  read_exact(pair.server, got);
+  require(std::ranges::equal(got, bytes), "other bytes arrived");
+}
+
 void ten_mebibytes_in_many_pieces(Context& context) {
   constexpr std::uint64_t total = 10u << 20;
   Pair pair = context.pair();
@@ -133,6 +143,7 @@ std::span<const Test> transfer_tests() {
        echo_of_every_size},
       {"transfer.nothing", "writes and reads of no bytes are 0 and send nothing", FERRY_CAP_EPHEMERAL,
        nothing_is_nothing},
+      {"transfer.flags", "unknown flags of a write are ignored", FERRY_CAP_EPHEMERAL, unknown_flags_are_ignored},
       {"transfer.ten_mebibytes", "10 MiB in writes of many uneven pieces, each byte checked", FERRY_CAP_EPHEMERAL,
        ten_mebibytes_in_many_pieces},
       {"transfer.one_byte_reads", "a stream can be read a byte at a time", FERRY_CAP_EPHEMERAL, one_byte_reads},
