@@ -2,10 +2,10 @@
 // crashes or hangs is reported, not suffered.
 #include <spdlog/fmt/fmt.h>
 
-#include <algorithm>
 #include <iostream>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "context.hpp"
@@ -22,14 +22,9 @@ std::vector<fs::path> files_to_inspect(const Registry& registry, const std::stri
   if (which.find('/') != std::string::npos) return {which};
   std::vector<fs::path> files;
   for (const fs::path& directory : registry.search_path()) {
-    std::error_code ignored;
-    std::vector<fs::path> here;
-    for (const auto& entry : fs::directory_iterator(directory, ignored)) {
-      const bool wanted = which.empty() || entry.path().stem() == which;
-      if (entry.path().extension() == ".so" && wanted) here.push_back(entry.path());
+    for (fs::path& file : plugin_candidates(directory)) {
+      if (which.empty() || file.stem() == which) files.push_back(std::move(file));
     }
-    std::sort(here.begin(), here.end());
-    files.insert(files.end(), here.begin(), here.end());
   }
   if (!files.empty()) return files;
   std::string searched;

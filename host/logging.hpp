@@ -6,7 +6,9 @@
 #include <string_view>
 #include <utility>
 
+#include "ferry/deadline.hpp"
 #include "ferry/log.hpp"
+#include "ferry/log_limit.hpp"
 
 namespace ferry::host {
 
@@ -15,5 +17,8 @@ template <class... Arguments>
 void log_line(ferry_log_level level, fmt::format_string<Arguments...> format, Arguments&&... arguments) {
   log(level, "ferry.host", fmt::format(format, std::forward<Arguments>(arguments)...));
 }
+
+/// For what a peer can provoke at will.
+inline LogLimit one_line_a_second() noexcept { return LogLimit(1, 1'000'000'000); }
 
 }  // namespace ferry::host

@@ -10,18 +10,7 @@
 namespace ferry {
 namespace {
 
-bool is_lower(char c) noexcept { return c >= 'a' && c <= 'z'; }
-
-bool is_plugin_name(std::string_view text) noexcept {
-  return !text.empty() && is_lower(text.front()) &&
-         std::all_of(text.begin(), text.end(), [](char c) { return is_lower(c) || text::is_digit(c) || c == '_'; });
-}
-
-bool is_scheme(std::string_view text) noexcept {
-  return !text.empty() && is_lower(text.front()) && std::all_of(text.begin(), text.end(), [](char c) {
-    return is_lower(c) || text::is_digit(c) || c == '+' || c == '.' || c == '-';
-  });
-}
+bool is_plugin_name(std::string_view text) noexcept { return text::is_word(text, "_"); }
 
 bool is_sha256(std::string_view text) noexcept {
   return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
@@ -34,7 +23,7 @@ bool is_ephemeral(const Endpoint& endpoint) { return endpoint.address.ends_with(
 
 bool is_link_name(std::string_view text) noexcept {
   constexpr std::size_t most_bytes = 64;
-  const auto is_letter = [](char c) { return is_lower(c) || (c >= 'A' && c <= 'Z'); };
+  const auto is_letter = [](char c) { return text::is_lower(c) || (c >= 'A' && c <= 'Z'); };
   return !text.empty() && text.size() <= most_bytes && is_letter(text.front()) &&
          std::all_of(text.begin(), text.end(),
                      [&](char c) { return is_letter(c) || text::is_digit(c) || c == '_' || c == '-' || c == '.'; });
@@ -96,7 +85,7 @@ void ConfigReader::read_transports(const Value& value, Config& config) {
   for (const Value& item : items(value)) {
     const std::string& scheme = item.node->name;
     const std::string_view canonical = grammar::canonical_scheme(scheme);
-    if (!is_scheme(scheme)) {
+    if (!text::is_word(scheme, "+.-")) {
       problem_at_name(item, "a scheme is lower-case letters, digits, '+', '.' and '-', and starts with a letter");
     } else if (!canonical.empty() && canonical != scheme) {
       problem_at_name(item,

@@ -6,6 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include "plugin_check.hpp"
+
 namespace ferry {
 
 namespace {
@@ -72,24 +74,11 @@ Connection::Connection(ferry_connection* raw, const Plugin* plugin, Settings set
 }
 
 void Connection::check_operations() {
-  const char* missing = nullptr;
-  const auto require = [&](bool present, const char* name) {
-    if (!present && missing == nullptr) missing = name;
-  };
-  require(FERRY_HAS(ops_, ferry_connection_ops, read), "read");
-  require(FERRY_HAS(ops_, ferry_connection_ops, write), "write");
-  require(FERRY_HAS(ops_, ferry_connection_ops, arm), "arm");
-  require(FERRY_HAS(ops_, ferry_connection_ops, pollable), "pollable");
-  require(FERRY_HAS(ops_, ferry_connection_ops, interrupt), "interrupt");
-  require(FERRY_HAS(ops_, ferry_connection_ops, finish), "finish");
-  require(FERRY_HAS(ops_, ferry_connection_ops, abort), "abort");
-  require(FERRY_HAS(ops_, ferry_connection_ops, info), "info");
-  require(FERRY_HAS(ops_, ferry_connection_ops, close), "close");
-  if (missing == nullptr) return;
+  const std::string problem = problem_of(raw_, 0);
+  if (problem.empty()) return;
   if (FERRY_HAS(ops_, ferry_connection_ops, close)) ops_->close(raw_);
   raw_ = nullptr;
-  throw Error(Status::internal, "use connection", descriptor_,
-              std::string("the plugin's connection has no operation \"") + missing + "\"; update the plugin");
+  throw Error(Status::internal, "use connection", descriptor_, problem);
 }
 
 Connection::Connection(Connection&& other) noexcept { *this = std::move(other); }

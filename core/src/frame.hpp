@@ -2,9 +2,8 @@
 //
 //   python    4-byte big-endian signed length, or -1 and an 8-byte big-endian length; then the payload. As CPython's
 //             Lib/multiprocessing/connection.py, Connection._send_bytes writes it.
-//   aligned   8-byte big-endian length; the payload; zeros up to a multiple of 8. So every payload starts 8-aligned
-//   where
-//             the stream itself does (frame_alignment 8 in ferry_connection_info).
+//   aligned   8-byte big-endian length; the payload; zeros up to a multiple of 8. So every payload starts
+//             8-aligned where the stream itself does (frame_alignment 8 in ferry_connection_info).
 #pragma once
 
 #include <bit>
@@ -26,6 +25,11 @@ inline constexpr std::size_t frame_alignment_bytes = 8;
 inline constexpr std::uint64_t python_short_limit = 0x7fffffff;  // largest length that fits the 4-byte form
 /// No payload is larger, whatever the configured limit: sums of sizes then cannot overflow.
 inline constexpr std::uint64_t max_frame_payload_bytes = std::uint64_t{1} << 62;
+
+/// What the transport of a byte stream asks for.
+inline FrameFormat frame_format_of(const ferry_connection_info& facts) noexcept {
+  return facts.frame_alignment == frame_alignment_bytes ? FrameFormat::aligned : FrameFormat::python;
+}
 
 inline std::uint32_t load_big_endian_32(const std::byte* from) noexcept {
   std::uint32_t value;

@@ -1,7 +1,6 @@
 // The host services table that plugins receive, one per plugin name, kept for the life of the process because a plugin
 // is never unloaded and its threads may still log at exit.
 #include <atomic>
-#include <climits>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -10,8 +9,8 @@
 
 #include "ferry/deadline.hpp"
 #include "ferry/log.hpp"
+#include "ferry/log_limit.hpp"
 #include "ferry/registry.hpp"
-#include "log_limit.hpp"
 
 namespace ferry {
 namespace {
@@ -58,13 +57,7 @@ void FERRY_CALL log_line(const ferry_host* host, ferry_log_level level, const ch
 std::int64_t FERRY_CALL now_ns(const ferry_host*) noexcept { return monotonic_now_ns(); }
 
 std::int32_t FERRY_CALL timeout_ms(const ferry_host*, std::int64_t deadline_ns) noexcept {
-  constexpr std::int64_t ms_ns = 1'000'000;
-  if (deadline_ns == FERRY_FOREVER) return -1;
-  if (deadline_ns <= FERRY_NO_WAIT) return 0;
-  const std::int64_t left_ns = deadline_ns - monotonic_now_ns();
-  if (left_ns <= 0) return 0;
-  const std::int64_t ms = left_ns / ms_ns + (left_ns % ms_ns != 0 ? 1 : 0);
-  return ms < INT32_MAX ? static_cast<std::int32_t>(ms) : INT32_MAX;
+  return Deadline::at_ns(deadline_ns).timeout_ms();
 }
 
 const void* FERRY_CALL get_extension(const ferry_host*, const char*) noexcept { return nullptr; }

@@ -2,27 +2,17 @@
 
 #include "ferry/connection.hpp"
 #include "ferry/endpoint.hpp"
+#include "plugin_check.hpp"
 
 namespace ferry {
 
 Listener::Listener(ferry_listener* raw, const Plugin* plugin, Connection::Settings settings, std::string scheme)
     : raw_(raw), plugin_(plugin), settings_(settings), scheme_(std::move(scheme)) {
-  const ferry_listener_ops* ops = raw->ops;
-  const char* missing = nullptr;
-  const auto require = [&](bool present, const char* name) {
-    if (!present && missing == nullptr) missing = name;
-  };
-  require(FERRY_HAS(ops, ferry_listener_ops, accept), "accept");
-  require(FERRY_HAS(ops, ferry_listener_ops, arm), "arm");
-  require(FERRY_HAS(ops, ferry_listener_ops, pollable), "pollable");
-  require(FERRY_HAS(ops, ferry_listener_ops, interrupt), "interrupt");
-  require(FERRY_HAS(ops, ferry_listener_ops, local_address), "local_address");
-  require(FERRY_HAS(ops, ferry_listener_ops, close), "close");
-  if (missing == nullptr) return;
-  if (FERRY_HAS(ops, ferry_listener_ops, close)) ops->close(raw);
+  const std::string problem = problem_of(raw);
+  if (problem.empty()) return;
+  if (FERRY_HAS(raw->ops, ferry_listener_ops, close)) raw->ops->close(raw);
   raw_ = nullptr;
-  throw Error(Status::internal, "use listener", scheme_,
-              std::string("the plugin's listener has no operation \"") + missing + "\"; update the plugin");
+  throw Error(Status::internal, "use listener", scheme_, problem);
 }
 
 Listener::Listener(Listener&& other) noexcept { *this = std::move(other); }

@@ -28,7 +28,7 @@ bool may_go_on(Status status) noexcept {
 MessageReceiver::MessageReceiver(Connection& connection)
     : connection_(connection), max_message_(connection.settings().max_message) {
   const ferry_connection_info facts = connection.info();
-  format_ = facts.frame_alignment == frame_alignment_bytes ? FrameFormat::aligned : FrameFormat::python;
+  format_ = frame_format_of(facts);
   max_view_ = connection.lends() ? facts.max_view : 0;
 }
 

@@ -40,8 +40,7 @@ struct MessageSender::Batch {
 
 MessageSender::MessageSender(Connection& connection)
     : connection_(connection), max_message_(connection.settings().max_message) {
-  const bool aligned = connection.info().frame_alignment == frame_alignment_bytes;
-  format_ = aligned ? FrameFormat::aligned : FrameFormat::python;
+  format_ = frame_format_of(connection.info());
   gather_limit_ = static_cast<std::size_t>(std::min<std::uint64_t>(stack_limit, max_message_));
   update_plain();
 }

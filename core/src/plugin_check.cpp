@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "ferry/options.hpp"
+#include "text.hpp"
 
 namespace ferry {
 namespace {
@@ -21,18 +22,6 @@ constexpr std::size_t connection_ops_bytes =
 
 std::string quoted(std::string_view text) { return "'" + std::string(text) + "'"; }
 
-bool is_lower(char c) noexcept { return c >= 'a' && c <= 'z'; }
-bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
-
-// [a-z][a-z0-9 and `more`]*
-bool is_word(std::string_view text, std::string_view more) noexcept {
-  if (text.empty() || !is_lower(text.front())) return false;
-  for (const char c : text) {
-    if (!is_lower(c) && !is_digit(c) && more.find(c) == std::string_view::npos) return false;
-  }
-  return true;
-}
-
 // Plugin text is printed on terminals, so it must be there, bounded, and free of control characters.
 std::string text_problem(const char* text, std::size_t limit, const std::string& what) {
   if (text == nullptr) return what + " is NULL";
@@ -47,7 +36,8 @@ std::string text_problem(const char* text, std::size_t limit, const std::string&
 
 std::string word_problem(const char* text, std::string_view more, const std::string& what, const char* syntax) {
   std::string problem = text_problem(text, max_plugin_word_bytes, what);
-  if (problem.empty() && !is_word(text, more)) problem = what + " is " + quoted(text) + "; it must match " + syntax;
+  if (problem.empty() && !text::is_word(text, more))
+    problem = what + " is " + quoted(text) + "; it must match " + syntax;
   return problem;
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "ferry/error.hpp"
+#include "ferry/registry.hpp"
 #include "plugin_file.hpp"
 
 namespace ferry {
@@ -58,23 +59,23 @@ std::string trust_problem(const struct stat& found, const std::string& what, boo
 }
 
 // Once a directory and all above it are trusted nobody else can move what is in it, so walking by name is no race.
-void check_directories(const fs::path& file) {
-  for (fs::path directory = file.parent_path();; directory = directory.parent_path()) {
+// `folder` is canonical; `target` is what the message is about.
+void check_directories(const fs::path& folder, const fs::path& target) {
+  for (fs::path directory = folder;; directory = directory.parent_path()) {
     struct stat found {};
     if (::lstat(directory.c_str(), &found) != 0)
-      refuse(status_of(errno), file, "cannot examine " + directory.string(), errno);
-    const bool is_own = directory == file.parent_path();
-    const std::string problem = trust_problem(found, "the directory " + directory.string(), !is_own);
-    if (!problem.empty()) refuse(Status::permission, file, problem);
+      refuse(status_of(errno), target, "cannot examine " + directory.string(), errno);
+    const std::string problem = trust_problem(found, "the directory " + directory.string(), directory != folder);
+    if (!problem.empty()) refuse(Status::permission, target, problem);
     if (directory == directory.root_path()) return;
   }
 }
 
-fs::path canonical_path(const fs::path& file) {
+fs::path canonical_folder(const fs::path& folder, const fs::path& target) {
   std::error_code failure;
-  const fs::path directory = fs::canonical(fs::absolute(file).parent_path(), failure);
-  if (failure) refuse(status_of(failure.value()), file, "", failure.value());
-  return directory / file.filename();
+  fs::path canonical = fs::canonical(folder, failure);
+  if (failure) refuse(status_of(failure.value()), target, "", failure.value());
+  return canonical;
 }
 
 void check_kind(const fs::path& path) {
@@ -97,10 +98,14 @@ FileIdentity identity_of(const fs::path& path) noexcept {
   return ::stat(path.c_str(), &found) == 0 ? identity_of(found) : FileIdentity{};
 }
 
+void check_plugin_folder(const fs::path& directory) {
+  check_directories(canonical_folder(directory, directory), directory);
+}
+
 PluginFile open_plugin_file(const fs::path& file) {
   PluginFile opened;
-  opened.path = canonical_path(file);
-  check_directories(opened.path);
+  opened.path = canonical_folder(fs::absolute(file).parent_path(), file) / file.filename();
+  check_directories(opened.path.parent_path(), opened.path);
   check_kind(opened.path);
   // The kind is looked at first because opening some devices has effects, and again below because only what was opened
   // counts. O_NONBLOCK: a FIFO would otherwise wait for its writer.

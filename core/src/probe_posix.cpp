@@ -28,8 +28,10 @@ namespace fs = std::filesystem;
 fs::path probe_program() {
   std::error_code failure;
   const fs::path program = fs::read_symlink("/proc/self/exe", failure);
-  const fs::path own = program.parent_path().parent_path() / "libexec" / "ferry" / "ferry-probe";
-  return fs::exists(own, failure) ? own : fs::path(FERRY_INSTALL_PROBE);
+  const fs::path installed = program.parent_path() / FERRY_PROBE_FROM_BIN;
+  if (fs::exists(installed, failure)) return installed;
+  const fs::path built = program.parent_path().parent_path() / "libexec" / "ferry" / "ferry-probe";
+  return fs::exists(built, failure) ? built : fs::path(FERRY_INSTALL_PROBE);
 }
 
 // The child, in a process group of its own so that what it started goes with it. Killed and reaped on destruction.
@@ -82,7 +84,7 @@ class Child {
 // Reads whole lines until the deadline.
 class Report {
  public:
-  Report(int fd, std::int64_t deadline_ns) : fd_(fd), deadline_ns_(deadline_ns) {}
+  Report(int fd, Deadline deadline) : fd_(fd), deadline_(deadline) {}
 
   bool timed_out() const noexcept { return timed_out_; }
   // False at the end of the report, or when time is up.
@@ -101,12 +103,11 @@ class Report {
   static constexpr std::size_t max_report_bytes = 4u << 20;  // 256 options with their texts are well below
 
   bool fill() {
-    const std::int64_t left_ns = deadline_ns_ - monotonic_now_ns();
     pollfd event{fd_, POLLIN, 0};
-    const int ready = left_ns <= 0 ? 0 : ::poll(&event, 1, static_cast<int>((left_ns + 999'999) / 1'000'000));
+    const int ready = deadline_.passed() ? 0 : ::poll(&event, 1, deadline_.timeout_ms());
     if (ready < 0) return errno == EINTR;
     if (ready == 0) {
-      timed_out_ = left_ns <= 0 || deadline_ns_ <= monotonic_now_ns();
+      timed_out_ = deadline_.passed();
       return !timed_out_;
     }
     std::array<char, 4096> block;
@@ -116,7 +117,7 @@ class Report {
   }
 
   int fd_;
-  std::int64_t deadline_ns_;
+  Deadline deadline_;
   std::string text_;
   bool timed_out_ = false;
 };
@@ -144,7 +145,7 @@ ProbeResult probe_plugin(const fs::path& file, std::chrono::milliseconds timeout
   Child child(file, write_end.get());
   write_end.reset();  // or the report would never end
 
-  Report report(read_end.get(), Deadline(timeout).ns());
+  Report report(read_end.get(), Deadline(timeout));
   std::string step = "its start";
   for (std::string line; report.next(line);) {
     const nlohmann::ordered_json entry = nlohmann::ordered_json::parse(line, nullptr, false);

@@ -68,12 +68,7 @@ bool may_try_inline(Runtime& runtime, const std::string& target) {
   if (endpoints.size() != 1) return false;
   const std::string_view scheme = endpoints.front().endpoint.scheme;
   const auto loaded = runtime.registry().loaded();
-  return std::any_of(loaded.begin(), loaded.end(), [&](const Plugin* plugin) {
-    for (const char* const* known = plugin->abi().schemes; *known != nullptr; ++known) {
-      if (scheme == *known) return true;
-    }
-    return false;
-  });
+  return std::any_of(loaded.begin(), loaded.end(), [&](const Plugin* plugin) { return plugin->serves(scheme); });
 }
 
 void deliver(const std::shared_ptr<PendingConnect>& pending, ConnectResult& result) {

@@ -45,7 +45,7 @@ void ConnectPool::work() {
     waiting_.pop_front();
     running_.push_back(job);
     lock.unlock();
-    job->run(job->cancel.abi());
+    job->run(job->cancel.cancel());
     lock.lock();
     std::erase(running_, job);
     ++idle_;

@@ -12,7 +12,7 @@
 #include <thread>
 #include <vector>
 
-#include "reactor_poll.hpp"
+#include "event.hpp"
 
 namespace ferry {
 
@@ -23,7 +23,7 @@ class ConnectPool {
 
   /// One connect. `run` is called on a thread of the pool, and returns soon once the event is set.
   struct Job {
-    CancelEvent cancel;
+    Event cancel;
     std::function<void(const ferry_cancel&)> run;
   };
 

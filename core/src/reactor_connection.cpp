@@ -22,7 +22,7 @@ ConnectionDriver::ConnectionDriver(ReactorCore& core, Connection connection, Han
       handlers_(std::move(handlers)),
       limits_(limits),
       wait_(connection_.settings().wait),
-      format_(connection_.info().frame_alignment == frame_alignment_bytes ? FrameFormat::aligned : FrameFormat::python),
+      format_(frame_format_of(connection_.info())),
       inbox_(format_, connection_.settings().max_message),
       queue_(core.chunks()) {
   limits_.read_budget = std::max<std::size_t>(limits_.read_budget, 1);

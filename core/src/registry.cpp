@@ -18,13 +18,6 @@ namespace fs = std::filesystem;
   throw Error(status, "load plugin", file.string(), reason);
 }
 
-bool serves(const ferry_plugin& plugin, std::string_view scheme) noexcept {
-  for (const char* const* row = plugin.schemes; *row != nullptr; ++row) {
-    if (*row == scheme) return true;
-  }
-  return false;
-}
-
 bool same_hex(std::string_view a, std::string_view b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) {
     return std::tolower(static_cast<unsigned char>(x)) == std::tolower(static_cast<unsigned char>(y));
@@ -37,6 +30,13 @@ bool is_file_name(std::string_view scheme) noexcept {
 }
 
 }  // namespace
+
+bool Plugin::serves(std::string_view scheme) const noexcept {
+  for (const char* const* row = abi_->schemes; *row != nullptr; ++row) {
+    if (*row == scheme) return true;
+  }
+  return false;
+}
 
 void Plugin::check_address(const std::string& address) const {
   ferry_error error{};
@@ -110,7 +110,7 @@ void Registry::check_unique(const fs::path& file, const ferry_plugin& plugin) co
 
 const Plugin* Registry::find_scheme(std::string_view scheme) const {
   for (const auto& plugin : plugins_) {
-    if (serves(plugin->abi(), scheme)) return plugin.get();
+    if (plugin->serves(scheme)) return plugin.get();
   }
   return nullptr;
 }
@@ -134,12 +134,12 @@ const Plugin& Registry::for_scheme(std::string_view scheme) {
     std::error_code ignored;
     if (!is_file_name(scheme) || !fs::exists(fs::symlink_status(file, ignored))) continue;
     const Plugin* const loaded = try_load(file);
-    if (loaded != nullptr && serves(loaded->abi(), scheme)) return *loaded;
+    if (loaded != nullptr && loaded->serves(scheme)) return *loaded;
   }
   for (const fs::path& directory : search_path_) {
     for (const fs::path& file : plugin_candidates(directory)) {
       const Plugin* const loaded = try_load(file);
-      if (loaded != nullptr && serves(loaded->abi(), scheme)) return *loaded;
+      if (loaded != nullptr && loaded->serves(scheme)) return *loaded;
     }
   }
   throw not_found(scheme);

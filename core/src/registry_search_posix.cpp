@@ -34,7 +34,10 @@ std::vector<fs::path> plugin_search_path(const RegistryPolicy& policy) {
   if (policy.use_default_dirs) {
     std::error_code failure;
     const fs::path program = fs::read_symlink("/proc/self/exe", failure);
-    if (!failure) wanted.push_back(program.parent_path().parent_path() / "lib" / "ferry");
+    if (!failure) {
+      wanted.push_back(program.parent_path() / FERRY_PLUGINS_FROM_BIN);
+      wanted.push_back(program.parent_path().parent_path() / "lib" / "ferry");
+    }
     wanted.emplace_back(FERRY_INSTALL_PLUGIN_DIR);
   }
   std::vector<fs::path> path;

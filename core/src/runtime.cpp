@@ -9,19 +9,11 @@
 namespace ferry {
 namespace {
 
-bool serves(const Plugin& plugin, std::string_view scheme) {
-  if (plugin.name() == scheme) return true;
-  for (const char* const* row = plugin.abi().schemes; *row != nullptr; ++row) {
-    if (*row == scheme) return true;
-  }
-  return false;
-}
-
 // In increasing precedence: the config's defaults for the transport, link, endpoint object, descriptor.
 std::vector<OptionSetting> settings_of(const Config& config, const Plugin& plugin, const ConfiguredEndpoint& endpoint) {
   std::vector<OptionSetting> settings;
   for (const auto& [scheme, defaults] : config.transports) {
-    if (serves(plugin, scheme)) settings.insert(settings.end(), defaults.begin(), defaults.end());
+    if (plugin.serves(scheme)) settings.insert(settings.end(), defaults.begin(), defaults.end());
   }
   settings.insert(settings.end(), endpoint.settings.begin(), endpoint.settings.end());
   for (const EndpointOption& option : endpoint.endpoint.options) {

@@ -1,36 +1,17 @@
 #include <poll.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <chrono>
 #include <thread>
 
-#include "ferry/sdk/unique_fd.hpp"
+#include "event.hpp"
 #include "runtime_state.hpp"
 
 namespace ferry {
 namespace {
 
 constexpr std::int64_t stagger_ns = 250'000'000;  // RFC 8305, section 5: Connection Attempt Delay
-
-plugin::UniqueFd make_event() {
-  plugin::UniqueFd event(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (!event) throw Error(Status::no_resources, "race endpoints", "", "cannot make an event descriptor", errno);
-  return event;
-}
-
-// A full counter is as readable as one more: EAGAIN is no failure.
-void set_event(const plugin::UniqueFd& event) noexcept {
-  const std::uint64_t one = 1;
-  [[maybe_unused]] const ssize_t written = ::write(event.get(), &one, sizeof(one));
-}
-void clear_event(const plugin::UniqueFd& event) noexcept {
-  std::uint64_t count = 0;
-  [[maybe_unused]] const ssize_t got = ::read(event.get(), &count, sizeof(count));
-}
 
 class Race {
  public:
@@ -69,13 +50,13 @@ class Race {
     Lane& lane = lanes_[started_];
     const ConfiguredEndpoint& endpoint = endpoints_[started_];
     lane.thread = std::thread([this, &lane, &endpoint] {
-      const ferry_cancel stop{sizeof(ferry_cancel), 0, stop_.get()};
+      const ferry_cancel stop = stop_.cancel();
       attempt_endpoint(runtime_, endpoint, deadline_, &stop, lane.connection, lane.attempt);
       {
         const std::lock_guard lock(mutex_);
         lane.finished = true;
       }
-      set_event(news_);
+      news_.set();
     });
     ++started_;
     failed_since_start_ = false;
@@ -83,14 +64,14 @@ class Race {
   }
 
   void stop() {
-    set_event(stop_);
+    stop_.set();
     for (Lane& lane : lanes_) {
       if (lane.thread.joinable()) lane.thread.join();
     }
   }
 
   void collect() {
-    clear_event(news_);  // before looking: a lane that finishes after the look sets it again
+    news_.clear();  // before looking: a lane that finishes after the look sets it again
     const std::lock_guard lock(mutex_);
     for (Lane& lane : lanes_) {
       if (!lane.finished || lane.counted) continue;
@@ -105,15 +86,12 @@ class Race {
   }
 
   void wait() {
-    std::array<pollfd, 2> events{{{news_.get(), POLLIN, 0}, {-1, POLLIN, 0}}};
+    std::array<pollfd, 2> events{{{news_.fd(), POLLIN, 0}, {-1, POLLIN, 0}}};
     const bool cancellable = cancel_ != nullptr && cancel_->handle >= 0;
     if (cancellable) events[1].fd = static_cast<int>(cancel_->handle);
-    int timeout_ms = -1;  // every attempt under way ends at the deadline by itself
-    if (started_ < lanes_.size()) {
-      const std::int64_t left_ns = std::max<std::int64_t>(next_start_ns_ - monotonic_now_ns(), 0);
-      timeout_ms = static_cast<int>((left_ns + 999'999) / 1'000'000);
-    }
-    ::poll(events.data(), events.size(), timeout_ms);  // an EINTR is one more turn of the loop
+    // Every attempt under way ends at the deadline by itself; an EINTR is one more turn of the loop.
+    const Deadline next_start = started_ < lanes_.size() ? Deadline::at_ns(next_start_ns_) : Deadline::never();
+    ::poll(events.data(), events.size(), next_start.timeout_ms());
     if (events[1].revents != 0) interrupted_ = true;
   }
 
@@ -139,8 +117,8 @@ class Race {
   const std::vector<ConfiguredEndpoint>& endpoints_;
   const Deadline deadline_;
   const ferry_cancel* const cancel_;
-  plugin::UniqueFd stop_ = make_event();  // readable for good once the race is decided: the losers' cancel handle
-  plugin::UniqueFd news_ = make_event();
+  Event stop_;  // set for good once the race is decided: the losers' cancel handle
+  Event news_;
   std::mutex mutex_;
   std::vector<Lane> lanes_;
   std::size_t started_ = 0;

@@ -1,5 +1,6 @@
 #include "text.hpp"
 
+#include <algorithm>
 #include <cstdint>
 
 namespace ferry::text {
@@ -18,6 +19,12 @@ std::size_t printable_length(std::string_view text, std::size_t at) noexcept {
 }
 
 }  // namespace
+
+bool is_word(std::string_view text, std::string_view more) noexcept {
+  return !text.empty() && is_lower(text.front()) && std::all_of(text.begin(), text.end(), [&](char c) {
+    return is_lower(c) || is_digit(c) || more.find(c) != std::string_view::npos;
+  });
+}
 
 // The well-formed sequences of Unicode, table 3-7: only the second byte's range depends on the first.
 std::size_t utf8_length(std::string_view text) noexcept {

@@ -24,5 +24,10 @@ std::string excerpt(std::string_view text);
 std::string name_byte(char byte);
 
 constexpr bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
+constexpr bool is_lower(char c) noexcept { return c >= 'a' && c <= 'z'; }
+
+/// Whether `text` is a lower-case letter, then lower-case letters, digits and bytes of `more`: the shape of the ABI's
+/// names (more: "_") and schemes ("+.-").
+bool is_word(std::string_view text, std::string_view more) noexcept;
 
 }  // namespace ferry::text

@@ -3,17 +3,15 @@
 
 #include "ferry/connection.hpp"
 #include "ferry/deadline.hpp"
+#include "ferry/sdk/unique_fd.hpp"
 
 namespace ferry::host {
 
 /// Standard input, read by one thread at a time.
 class StandardInput {
  public:
-  /// Throws Error(no_resources) when the system gives no pipe for cancel().
+  /// Throws Error(no_resources) when the system gives no descriptor for cancel().
   StandardInput();
-  StandardInput(const StandardInput&) = delete;
-  StandardInput& operator=(const StandardInput&) = delete;
-  ~StandardInput();
 
   /// At least one byte, or end, timed_out, interrupted (cancel), io.
   IoResult read(MutableBytes into, Deadline deadline);
@@ -22,8 +20,7 @@ class StandardInput {
   bool is_terminal() const noexcept;
 
  private:
-  int cancel_read_ = -1;
-  int cancel_write_ = -1;
+  plugin::UniqueFd cancelled_;  // an eventfd, readable for good once cancelled
 };
 
 /// Writes everything to standard output. False when nobody reads it any more or it failed. Raises no signal after a

@@ -1,42 +1,23 @@
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
-#include <climits>
 #include <csignal>
 
 #include "exchange/standard_streams.hpp"
 
 namespace ferry::host {
-namespace {
-
-int timeout_ms(Deadline deadline) {
-  if (deadline.ns() == FERRY_FOREVER) return -1;
-  const std::int64_t left_ns = std::max<std::int64_t>(deadline.ns() - monotonic_now_ns(), 0);
-  return static_cast<int>(std::min<std::int64_t>((left_ns + 999'999) / 1'000'000, INT_MAX));
-}
-
-}  // namespace
-
-StandardInput::StandardInput() {
+StandardInput::StandardInput() : cancelled_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   ::signal(SIGPIPE, SIG_IGN);  // a closed standard output is an error to report, not a death without a word
-  int ends[2];
-  if (pipe2(ends, O_CLOEXEC) != 0) throw Error(Status::no_resources, "open", "pipe", "", errno);
-  cancel_read_ = ends[0];
-  cancel_write_ = ends[1];
-}
-
-StandardInput::~StandardInput() {
-  ::close(cancel_read_);
-  ::close(cancel_write_);
+  if (!cancelled_) throw Error(Status::no_resources, "make", "event descriptor", "", errno);
 }
 
 IoResult StandardInput::read(MutableBytes into, Deadline deadline) {
   for (;;) {
-    pollfd waits[] = {{STDIN_FILENO, POLLIN, 0}, {cancel_read_, POLLIN, 0}};
-    const int ready = ::poll(waits, 2, timeout_ms(deadline));
+    pollfd waits[] = {{STDIN_FILENO, POLLIN, 0}, {cancelled_.get(), POLLIN, 0}};
+    const int ready = ::poll(waits, 2, deadline.timeout_ms());
     if (ready < 0 && errno == EINTR) continue;
     if (ready < 0) return {Status::io, 0};
     if (ready == 0) return {Status::timed_out, 0};
@@ -49,8 +30,7 @@ IoResult StandardInput::read(MutableBytes into, Deadline deadline) {
 }
 
 void StandardInput::cancel() noexcept {
-  const char byte = 0;
-  [[maybe_unused]] const ssize_t ignored = ::write(cancel_write_, &byte, 1);  // one byte fits an empty pipe
+  (void)::eventfd_write(cancelled_.get(), 1);  // fails only when the counter is full, which makes it readable as well
 }
 
 bool StandardInput::is_terminal() const noexcept { return ::isatty(STDIN_FILENO) == 1; }

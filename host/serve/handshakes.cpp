@@ -84,7 +84,7 @@ void Handshakes::fail(std::uint64_t id, const std::string& reason, bool verdict_
   const auto keep = std::move(waiting_.at(id));
   waiting_.erase(id);
   std::uint64_t more = 0;
-  if (failures_.allow(more)) {
+  if (failures_.allow(monotonic_now_ns(), more)) {
     log_line(FERRY_LOG_PEER_MISBEHAVING, "a client did not authenticate: {} ({} more did not)", reason, more);
   }
   keep->readiness.reset();

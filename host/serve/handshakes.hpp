@@ -14,8 +14,9 @@
 #include <string>
 
 #include "ferry/connection.hpp"
+#include "ferry/log_limit.hpp"
 #include "ferry/reactor.hpp"
-#include "rate_limit.hpp"
+#include "logging.hpp"
 
 namespace ferry::host {
 
@@ -44,7 +45,7 @@ class Handshakes {
   std::size_t limit_ = 1;
   std::map<std::uint64_t, std::unique_ptr<Handshake>> waiting_;  // ids grow: the first has waited longest
   std::uint64_t next_id_ = 0;
-  RateLimit failures_;
+  LogLimit failures_ = one_line_a_second();
 };
 
 }  // namespace ferry::host

@@ -33,9 +33,9 @@ bool reloadable(const ResolvedEndpoint& from, const ResolvedEndpoint& to) {
   return true;
 }
 
-void log_accept_problem(RateLimit& limit, const std::string& service, const ferry_error& error) {
+void log_accept_problem(LogLimit& limit, const std::string& service, const ferry_error& error) {
   std::uint64_t more = 0;
-  if (!limit.allow(more)) return;
+  if (!limit.allow(monotonic_now_ns(), more)) return;
   const auto status = static_cast<Status>(error.status);
   log_line(FERRY_LOG_WARNING, "service {}: accept: {}{}{} ({} more so)", service, describe(status),
            error.message[0] == '\0' ? "" : ": ", error.message, more);
@@ -100,7 +100,7 @@ void Server::open(Slot& slot, Listener listener) {
     slot.service->accept(std::move(connection), slot.origin);
     if (on_accept_) on_accept_();
   };
-  const auto on_error = [&slot, limit = RateLimit()](const ferry_error& error) mutable {
+  const auto on_error = [&slot, limit = one_line_a_second()](const ferry_error& error) mutable {
     log_accept_problem(limit, slot.service_name, error);
   };
   slot.listener = reactor_.listen(std::move(listener), on_accept, on_error);

@@ -26,7 +26,7 @@ void Service::configure(const ServiceConfig& config, std::shared_ptr<Runtime> ru
 void Service::accept(Connection connection, std::shared_ptr<Runtime> origin) {
   if (sessions_.live() + relay_.live() >= config_.max_connections) {
     std::uint64_t more = 0;
-    if (refusals_.allow(more)) {
+    if (refusals_.allow(monotonic_now_ns(), more)) {
       log_line(FERRY_LOG_WARNING,
                "service {}: a client was turned away, {} connections are served already ({} more so)", config_.name,
                config_.max_connections, more);

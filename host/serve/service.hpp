@@ -6,9 +6,10 @@
 #include <memory>
 
 #include "ferry/config.hpp"
+#include "ferry/log_limit.hpp"
 #include "ferry/reactor.hpp"
 #include "ferry/runtime.hpp"
-#include "rate_limit.hpp"
+#include "logging.hpp"
 #include "relay/relay.hpp"
 #include "serve/handshakes.hpp"
 #include "serve/sessions.hpp"
@@ -40,7 +41,7 @@ class Service {
   Handshakes handshakes_;
   Sessions sessions_;
   Relay relay_;
-  RateLimit refusals_;
+  LogLimit refusals_ = one_line_a_second();
 };
 
 /// The text that Runtime::connect takes for a relay's `to`: the link's name, or the descriptors with their options.

@@ -16,6 +16,11 @@ for example in app plugins; do
     cmake --build "$work/$example" >>"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
 done
 
+# The command finds its plugins and the probe from where it is, and nowhere else.
+for plugin in tcp uds; do
+  "$prefix/bin/ferry" inspect "$plugin" | grep -q "^  file  *$prefix/lib[^:]*/ferry/$plugin.so$"
+done
+
 echo '{ "services": [ { "name": "echo", "service": "echo", "framing": "messages", "listen": ["tcp://127.0.0.1:0"] } ] }' >"$work/serve.json"
 mkfifo "$work/ready"
 "$prefix/bin/ferry" serve "$work/serve.json" >"$work/ready" &

@@ -11,8 +11,8 @@
 
 #include "ferry/deadline.hpp"
 #include "ferry/log.hpp"
+#include "ferry/log_limit.hpp"
 #include "ferry/registry.hpp"
-#include "log_limit.hpp"
 
 namespace {
 

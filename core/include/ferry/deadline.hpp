@@ -23,6 +23,9 @@ class Deadline {
   static constexpr Deadline at_ns(std::int64_t ns) noexcept { return Deadline(ns); }
 
   constexpr std::int64_t ns() const noexcept { return ns_; }
+  /// Milliseconds from now for poll(2) and its kin: rounded up, so that a wait never ends early; 0 when passed, -1 for
+  /// never. Any thread.
+  std::int32_t timeout_ms() const noexcept;
   bool passed() const noexcept { return ns_ != FERRY_FOREVER && (ns_ == FERRY_NO_WAIT || monotonic_now_ns() >= ns_); }
 
  private:

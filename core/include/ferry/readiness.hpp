@@ -31,12 +31,10 @@ class Readiness {
   /// Arms `interest` (exactly one of FERRY_READ, FERRY_WRITE). The handler is called in a later loop turn, never from
   /// inside this call. Idempotent until then.
   void want(ferry_interest interest);
-  /// Takes back want(): the handler is not called for it.
-  void unwant(ferry_interest interest) noexcept;
 
  private:
   struct State;
-  State* state_;  ///< freed by the close callbacks of its libuv handles: libuv uses their memory until then
+  State* state_;  ///< freed by libuv's close callback, which uses its memory until then
 };
 
 }  // namespace ferry

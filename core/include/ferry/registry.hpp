@@ -35,6 +35,9 @@ class Plugin {
   std::string_view name() const noexcept { return abi_->name; }
   const std::filesystem::path& path() const noexcept { return path_; }
   OptionTable options() const noexcept { return {abi_->options, abi_->option_count, abi_->option_stride}; }
+  /// Whether `scheme` is one of the plugin's.
+  bool serves(std::string_view scheme) const noexcept;
+  /// Whether it has every one of these FERRY_CAP_… bits.
   bool has(std::uint64_t capability) const noexcept { return (abi_->capabilities & capability) == capability; }
   /// Throws Error(invalid) naming the part of the address at fault.
   void check_address(const std::string& address) const;
@@ -73,8 +76,11 @@ class Registry {
   /// Loads everything the search path has; what could not be loaded is in failures().
   std::vector<const Plugin*> load_all();
 
+  /// What has been loaded so far, in the order of loading.
   std::vector<const Plugin*> loaded() const;
+  /// What was refused so far, the latest reason for each file.
   std::vector<PluginFailure> failures() const;
+  /// Where plugins are looked for, in order: absolute folders, which need not exist.
   const std::vector<std::filesystem::path>& search_path() const noexcept { return search_path_; }
 
  private:
@@ -91,6 +97,15 @@ class Registry {
   std::vector<std::unique_ptr<Plugin>> plugins_;
   std::vector<PluginFailure> failures_;
 };
+
+/// The files of a folder that are meant as plugins (`*.so`, whatever they are), in the order of their names; none when
+/// it cannot be read. Opens none of them.
+std::vector<std::filesystem::path> plugin_candidates(const std::filesystem::path& directory);
+
+/// Whether a plugin could load from this folder: it and every folder above belong to root or to the effective user, and
+/// nobody else may write there (see docs/decisions/0003-plugin-files.md). Throws Error(permission) naming the folder at
+/// fault and what to do, Error(not_found) when it is not there.
+void check_plugin_folder(const std::filesystem::path& directory);
 
 /// The host services table handed to plugins: logs to the core's logger "ferry.<plugin>". Lives for the process.
 const ferry_host& host_for(std::string_view plugin_name);

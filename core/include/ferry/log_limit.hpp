@@ -1,4 +1,4 @@
-// A token bucket that keeps a hostile peer from filling the disk with log lines. Not thread safe.
+// A token bucket that keeps what a peer can provoke at will from filling the disk with log lines.
 #pragma once
 
 #include <algorithm>
@@ -6,11 +6,13 @@
 
 namespace ferry {
 
+/// Not thread safe.
 class LogLimit {
  public:
   /// Lets `burst` lines through at once and one more every `interval_ns` after that.
   LogLimit(std::int64_t burst, std::int64_t interval_ns) noexcept : burst_(burst), interval_ns_(interval_ns) {}
 
+  /// @param now_ns  of monotonic_now_ns()
   /// True when a line may be written now; `suppressed` is then how many were held back since the last one written.
   bool allow(std::int64_t now_ns, std::uint64_t& suppressed) noexcept {
     // full_at_ns_ is when the bucket is full again; each line moves it on by one interval.
