@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "ferry/registry.hpp"
+
 namespace ferry::host {
 
 /// One thing examined. `advice` is empty when nothing need be done.
@@ -16,5 +18,8 @@ struct Finding {
 
 /// Limits of the process and of the kernel. Reads only.
 std::vector<Finding> examine_system();
+/// Each folder where plugins are looked for: whether it is there and safe, and every plugin in it, met in a child
+/// process.
+std::vector<Finding> examine_plugins(const RegistryPolicy& policy);
 
 }  // namespace ferry::host

@@ -5,6 +5,7 @@
 import json
 import os
 import re
+import subprocess
 import sys
 import unittest
 
@@ -111,15 +112,74 @@ class Reports(TestCase):
     def test_inspect_of_an_unknown_plugin_is_exit_code_4(self):
         self.assertEqual(run("inspect", "nosuch").returncode, 4)
 
+    def doctor(self, *arguments):
+        done = run("doctor", "--json", *arguments)
+        return done.returncode, {row["subject"]: row for row in json.loads(done.stdout)}
+
     def test_doctor_reports_what_it_examined(self):
-        done = run("doctor", "--json")
-        self.assertIn(done.returncode, (0, 1))
-        self.assertIn("net.core.somaxconn", [row["subject"] for row in json.loads(done.stdout)])
+        code, rows = self.doctor()
+        self.assertIn(code, (0, 1))
+        self.assertIn("net.core.somaxconn", rows)
+        self.assertTrue(any("plugins load" in row["found"] for row in rows.values()))
+
+    def test_doctor_says_why_a_plugin_does_not_load(self):
+        with open(self.path("bad.so"), "w") as bad:
+            bad.write("this is no library")
+        code, rows = self.doctor("--plugin-dir", self.dir)
+        self.assertEqual(code, 4)
+        self.assertIn("0 of 1", rows["plugin folder " + self.dir]["found"])
+        self.assertIn("no ELF library", rows["plugin " + self.path("bad.so")]["advice"])
+
+    def test_doctor_says_why_a_folder_is_not_safe(self):
+        os.chmod(self.dir, 0o777)
+        code, rows = self.doctor("--plugin-dir", self.dir)
+        self.assertEqual(code, 4)
+        self.assertIn("chmod go-w", rows["plugin folder " + self.dir]["advice"])
+
+    def test_doctor_passes_over_folders_that_are_not_there(self):
+        code, rows = self.doctor("--plugin-dir", self.path("absent"))
+        self.assertIn(code, (0, 1))
+        self.assertEqual(rows["plugin folder " + self.path("absent")]["found"], "not there")
 
     def test_a_log_as_json_is_json(self):
         done = run("connect", "tcp://127.0.0.1:1", "--log-format", "json")
         self.assertEqual(done.returncode, 5)
         self.assertEqual(json.loads(done.stderr)["level"], "error")
+
+
+class Completion(TestCase):
+    """What bash itself makes of the script."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.script = run("completion", "bash").stdout.decode()
+
+    def complete(self, *words):
+        quoted = " ".join(f"'{word}'" for word in words)
+        commands = f"{self.script}\nCOMP_WORDS=({quoted}); COMP_CWORD={len(words) - 1}; _ferry; echo \"${{COMPREPLY[*]}}\""
+        done = subprocess.run(["bash", "--norc", "-u", "-c", commands], capture_output=True, timeout=30)
+        self.assertEqual(done.stderr, b"")
+        return done.stdout.decode().split()
+
+    def test_every_verb_is_offered(self):
+        self.assertEqual(sorted(self.complete("ferry", "")), sorted(verbs()))
+
+    def test_a_verb_is_completed(self):
+        self.assertEqual(self.complete("ferry", "--json", "ser"), ["serve"])
+
+    def test_the_options_are_those_of_the_verb(self):
+        self.assertEqual(self.complete("ferry", "serve", "app.json", "--dr"), ["--drain-timeout"])
+        self.assertEqual(self.complete("ferry", "check", "--dr"), [])
+        self.assertIn("--version", self.complete("ferry", "--"))
+
+    def test_the_values_of_an_option_are_its_choices(self):
+        self.assertEqual(self.complete("ferry", "serve", "--log-format", ""), ["text", "json"])
+        self.assertEqual(self.complete("ferry", "--log-level", "d"), ["debug"])
+        self.assertEqual(self.complete("ferry", "completion", ""), ["bash"])
+
+    def test_file_names_are_left_to_bash(self):
+        self.assertEqual(self.complete("ferry", "check", "app"), [])
+        self.assertIn("complete -o default -F _ferry ferry", self.script)
 
 
 class Page(unittest.TestCase):
