@@ -59,9 +59,10 @@ std::vector<Finding> examine_plugins(const RegistryPolicy& policy) {
     for (Finding& finding : refused) findings.push_back(std::move(finding));
   }
   if (loaded == 0) {
-    findings.push_back({"plugins", "none loads",
-                        "without one there is no transport: install Ferry whole, or name their folder with --plugin-dir "
-                        "or FERRY_PLUGIN_PATH"});
+    findings.push_back(
+        {"plugins", "none loads",
+         "without one there is no transport: install Ferry whole, or name their folder with --plugin-dir "
+         "or FERRY_PLUGIN_PATH"});
   }
   return findings;
 }

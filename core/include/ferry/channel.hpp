@@ -23,6 +23,7 @@ namespace ferry {
 class Channel {
  public:
   Channel() noexcept = default;
+  /// Takes the connection over; its settings give max_message and the handshake's bound.
   explicit Channel(Connection connection);
   Channel(Channel&&) noexcept;
   Channel& operator=(Channel&&) noexcept;
@@ -31,9 +32,11 @@ class Channel {
   explicit operator bool() const noexcept { return state_ != nullptr; }
 
   // ---- throwing, for ordinary use
+  /// Sends one message whole, or throws Error with a status of try_send. Blocks until the deadline. [writer]
   void send(ConstBytes message, Deadline deadline = Deadline::never());
   void send(std::string_view message, Deadline deadline = Deadline::never());
-  /// The next message, copied. Throws Error(end) when the peer has ended.
+  /// The next message, copied. Throws Error with a status of receive_view: Error(end) when the peer has ended. Blocks
+  /// until the deadline. [reader]
   std::vector<std::byte> receive(Deadline deadline = Deadline::never());
   std::string receive_text(Deadline deadline = Deadline::never());
 
@@ -75,6 +78,7 @@ class Channel {
 
   /// Stays owned here. Bytes read or written beside the channel break its framing.
   Connection& connection() noexcept;
+  /// Bytes of the largest message that is sent or received.
   std::uint64_t max_message() const noexcept;
 
  private:

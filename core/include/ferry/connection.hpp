@@ -56,7 +56,9 @@ class Connection {
 
   explicit operator bool() const noexcept { return raw_ != nullptr; }
 
-  /// Reads at least one byte (or one record). Blocks until the deadline. [reader]
+  /// Reads at least one byte (or one record, or too_large where it does not fit). Statuses of the ABI's read: end once
+  /// the peer has ended and all it sent was read, reset, would_block, timed_out, interrupted, protocol, io. Blocks
+  /// until the deadline. [reader]
   IoResult read(MutableBytes into, Deadline deadline = Deadline::never()) {
     if (peeked_.begin != peeked_.end) [[unlikely]]
       return read_peeked(into);
@@ -65,7 +67,9 @@ class Connection {
   /// Reads until `into` is full. On end before that: status end with the bytes read in size. [reader]
   IoResult read_exactly(MutableBytes into, Deadline deadline = Deadline::never());
 
-  /// Writes everything unless the status says otherwise. Blocks until the deadline. [writer]
+  /// Writes everything unless the status says otherwise; `size` then counts what the transport has taken. Statuses of
+  /// the ABI's write: reset, closed, would_block, timed_out, interrupted, too_large, no_resources, io. Blocks until the
+  /// deadline. [writer]
   IoResult write(ConstBytes bytes, Deadline deadline = Deadline::never()) {
     const ferry_iovec piece{bytes.data(), bytes.size()};
     const std::int64_t count = write_once(&piece, 1, 0, deadline.ns());
@@ -104,9 +108,12 @@ class Connection {
   /// Ends at once; the peer sees a reset where the transport has one. [owner]
   void abort() noexcept;
 
+  /// FERRY_STREAM or FERRY_RECORDS. [any-thread]
   ferry_connection_kind kind() const noexcept { return kind_; }
+  /// Kind, limits and addresses. Throws Error where the plugin cannot say. [any-thread]
   ferry_connection_info info() const;
   const Settings& settings() const noexcept { return settings_; }
+  /// Null where the connection was made without one.
   const Plugin* plugin() const noexcept { return plugin_; }
   /// What the messages call this connection.
   const std::string& descriptor() const noexcept { return descriptor_; }
@@ -198,6 +205,7 @@ class Listener {
   void interrupt() noexcept;
   /// Stops listening; accepted connections live on. The listener is empty afterwards. [owner]
   void close() noexcept;
+  /// The transport's object, for event loops. Stays owned here.
   ferry_listener* raw() const noexcept { return raw_; }
   const Plugin* plugin() const noexcept { return plugin_; }
   const Connection::Settings& settings() const noexcept { return settings_; }

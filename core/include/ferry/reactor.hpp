@@ -65,7 +65,9 @@ class ReactorConnection : public std::enable_shared_from_this<ReactorConnection>
   virtual void close() = 0;
   /// At once: the peer sees a reset where the transport has one; on_closed(reason) follows at the end of the turn.
   virtual void abort(Status reason) = 0;
+  /// Bytes that write() and send() have queued and the transport has not taken.
   virtual std::size_t queued_bytes() const noexcept = 0;
+  /// Stays owned by the reactor; nobody else reads or writes it.
   virtual Connection& connection() noexcept = 0;
   virtual Reactor& reactor() noexcept = 0;
 };
@@ -74,6 +76,7 @@ class ReactorConnection : public std::enable_shared_from_this<ReactorConnection>
 class ReactorListener {
  public:
   virtual ~ReactorListener();
+  /// A descriptor a client can dial, port 0 resolved.
   virtual std::string descriptor() const = 0;
   /// Stops and resumes accepting; meanwhile clients wait in the transport's backlog.
   virtual void pause_accepting() = 0;
@@ -86,6 +89,7 @@ class ReactorListener {
 class ReactorHandle {
  public:
   virtual ~ReactorHandle();
+  /// The task or `done` is not called any more. Idempotent.
   virtual void cancel() noexcept = 0;
 };
 
@@ -127,6 +131,7 @@ class Reactor {
   /// Runs `task` once, not before `when`, at millisecond resolution.
   std::unique_ptr<ReactorHandle> call_at(Deadline when, std::function<void()> task);
 
+  /// The loop that it runs on; its own one ends with it.
   uv_loop_s* loop() noexcept;
 
  private:

@@ -29,17 +29,21 @@ struct RegistryPolicy {
 
 /// A loaded plugin whose description passed every check. The code stays loaded until the process ends; this object
 /// lives as long as its Registry.
+/// Any thread may call.
 class Plugin {
  public:
+  /// What the plugin exports; static data of its library.
   const ferry_plugin& abi() const noexcept { return *abi_; }
   std::string_view name() const noexcept { return abi_->name; }
+  /// The canonical path of its file.
   const std::filesystem::path& path() const noexcept { return path_; }
+  /// The plugin's own option table, without the core's options.
   OptionTable options() const noexcept { return {abi_->options, abi_->option_count, abi_->option_stride}; }
   /// Whether `scheme` is one of the plugin's.
   bool serves(std::string_view scheme) const noexcept;
   /// Whether it has every one of these FERRY_CAP_… bits.
   bool has(std::uint64_t capability) const noexcept { return (abi_->capabilities & capability) == capability; }
-  /// Throws Error(invalid) naming the part of the address at fault.
+  /// Opens and resolves nothing. Throws Error(invalid) naming the part of the address at fault.
   void check_address(const std::string& address) const;
 
  private:
@@ -62,13 +66,15 @@ struct PluginFailure {
 /// that the plugin gives itself must equal its file's. For what a file must be to be opened see plugin_file.hpp.
 class Registry {
  public:
+  /// Loads nothing yet.
   explicit Registry(RegistryPolicy policy = {});
   Registry(const Registry&) = delete;
   Registry& operator=(const Registry&) = delete;
   ~Registry();
 
   /// The plugin that serves a scheme: `<scheme>.so` of the first directory that has it, else the first plugin that
-  /// claims the scheme. Throws Error(not_found) listing where it looked, near misses, and the failures met.
+  /// claims the scheme. Reads files the first time; it lives as long as the Registry. Throws Error(not_found) listing
+  /// where it looked, near misses, and the failures met.
   const Plugin& for_scheme(std::string_view scheme);
   /// Loads one file, wherever it is, under the same checks; one already loaded is returned as it is. Throws Error with
   /// the reason.

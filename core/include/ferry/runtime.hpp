@@ -35,15 +35,18 @@ struct ResolvedEndpoint {
 /// Any thread may call. Connections and listeners must be gone before the Runtime is.
 class Runtime {
  public:
-  /// From a file; throws ConfigError or Error.
+  /// From a file, with what needs no plugin checked. Throws ConfigError or Error.
   static Runtime load(const std::filesystem::path& file);
+  /// Opens and loads nothing yet: plugins are loaded when an endpoint first needs them.
   explicit Runtime(Config config = {});
   Runtime(Runtime&&) noexcept;
   Runtime& operator=(Runtime&&) noexcept;
   ~Runtime();
 
   /// Connects to a link by name, or to a descriptor (list) if the text is one, with message framing (and the link's
-  /// authkey). Endpoints are tried in order, or raced when the link says so. Throws Error that lists every attempt.
+  /// authkey). Endpoints are tried in order, or raced when the link says so. Blocks until the link's connect_deadline
+  /// (see connect_stream), and then for the handshake's. Throws Error that lists every attempt, or
+  /// Error(authentication).
   Channel connect(std::string_view link_or_descriptor);
   /// The same without framing. A link's connect_deadline (10 s unless it says otherwise) bounds the whole; in order,
   /// each endpoint gets an even share of what is left, so one that answers nothing leaves time for the others. Without
@@ -51,6 +54,8 @@ class Runtime {
   /// null; see ferry_cancel. Blocks until the deadline.
   Connection connect_stream(std::string_view link_or_descriptor, Deadline deadline = Deadline::never(),
                             std::vector<Attempt>* attempts = nullptr, const ferry_cancel* cancel = nullptr);
+  /// Listens at one endpoint; clients may connect from the return on. Does not block beyond the file system and the
+  /// resolver. Throws Error.
   Listener listen(std::string_view descriptor);
   Listener listen(const ConfiguredEndpoint& endpoint);
 
@@ -58,13 +63,16 @@ class Runtime {
   /// best transport of this machine. Throws Error.
   ResolvedEndpoint resolve(const ConfiguredEndpoint& endpoint);
   ResolvedEndpoint resolve(std::string_view descriptor);
-  /// One attempt. Status other than ok leaves `out` alone and fills `error`.
+  /// One attempt. Status other than ok leaves `out` alone and fills `error`. `cancel` may be null. Blocks until the
+  /// deadline.
   [[nodiscard]] Status try_connect(const ResolvedEndpoint& endpoint, Deadline deadline, const ferry_cancel* cancel,
                                    Connection& out, ferry_error& error);
   Listener listen(const ResolvedEndpoint& endpoint);
-  /// The endpoints of a link's name or of a descriptor list.
+  /// The endpoints of a link's name or of a descriptor list, with the link's settings put in and local:// names
+  /// resolved. Throws Error(not_found) with the near miss for a name that is no link, DescriptorError.
   std::vector<ConfiguredEndpoint> endpoints_of(std::string_view link_or_descriptor) const;
 
+  /// Both are owned by the Runtime.
   Registry& registry() noexcept;
   const Config& config() const noexcept;
 
