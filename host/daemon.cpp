@@ -8,11 +8,13 @@
 
 #include "ferry/error.hpp"
 #include "logging.hpp"
+#include "standard_streams.hpp"
 
 namespace ferry::host {
 
 Daemon::Daemon(Reactor& reactor, std::int64_t drain_ns, Hooks hooks)
     : reactor_(reactor), drain_ns_(drain_ns), hooks_(std::move(hooks)) {
+  ignore_broken_pipes();  // whoever read our output may go; the clients stay
   watch(SIGTERM);
   watch(SIGINT);
   if (hooks_.reload) watch(SIGHUP);
@@ -39,7 +41,10 @@ void Daemon::watch(int number) {
 void Daemon::run() { reactor_.run(); }
 
 void Daemon::on_signal(int number) {
-  if (number == SIGHUP) return hooks_.reload();
+  if (number == SIGHUP) {
+    if (!draining_) return hooks_.reload();
+    return log_line(FERRY_LOG_WARNING, "SIGHUP while the process ends: nothing is reloaded");  // it would listen again
+  }
   if (!std::exchange(told_, true)) return drain();
   log_line(FERRY_LOG_WARNING, "told to end a second time: cutting {} connections", hooks_.live());
   end_now();

@@ -16,6 +16,8 @@ ExitCode exit_code_of(const std::exception& error) noexcept {
   if (ferry_error->status() == Status::authentication) return ExitCode::connect;
   const std::string& operation = ferry_error->operation();
   if (operation == "connect" || operation == "listen") return ExitCode::connect;
+  if (operation == "read configuration") return ExitCode::config;
+  if (operation == "check address" || operation == "resolve" || operation == "find link") return ExitCode::usage;
   if (operation == "load plugin" || operation == "find a plugin for") return ExitCode::plugin;
   return ExitCode::operation;
 }

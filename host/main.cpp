@@ -5,6 +5,7 @@
 #include "context.hpp"
 #include "exit_code.hpp"
 #include "ferry/log.hpp"
+#include "standard_streams.hpp"
 #include "usage.hpp"
 
 namespace ferry::host {
@@ -54,4 +55,7 @@ ExitCode run(int argc, char** argv) {
 }  // namespace
 }  // namespace ferry::host
 
-int main(int argc, char** argv) { return static_cast<int>(ferry::host::run(argc, argv)); }
+int main(int argc, char** argv) {
+  ferry::host::fill_closed_standard_streams();
+  return static_cast<int>(ferry::host::run(argc, argv));
+}

@@ -28,6 +28,12 @@ Config Config::load(const std::filesystem::path& file) {
     const Status status = error == ENOENT ? Status::not_found : error == EACCES ? Status::permission : Status::io;
     throw Error(status, "read configuration", file.string(), what_to_do, error);
   };
+  std::error_code unknown;
+  const std::filesystem::file_status found = std::filesystem::status(file, unknown);
+  if (std::filesystem::exists(found) && !std::filesystem::is_regular_file(found)) {
+    // A FIFO without a writer would hold a server up in the middle of a reload.
+    throw Error(Status::invalid, "read configuration", file.string(), "it is not a regular file");
+  }
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> stream(std::fopen(file.c_str(), "rb"), &std::fclose);
   if (stream == nullptr) fail("name a file that can be read");
   std::string text(max_config_bytes + 1, '\0');  // one more, so that parse sees that the file is too large

@@ -3,15 +3,17 @@
 #include <spdlog/formatter.h>
 #include <spdlog/logger.h>
 #include <spdlog/pattern_formatter.h>
-#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/sinks/base_sink.h>
 
 #include <array>
 #include <cstdio>
 #include <memory>
+#include <mutex>
 #include <nlohmann/json.hpp>
 #include <string>
 
 #include "ferry/error.hpp"
+#include "standard_error.hpp"
 
 namespace ferry {
 namespace {
@@ -56,10 +58,57 @@ std::unique_ptr<spdlog::formatter> text_formatter() {
   return std::make_unique<spdlog::pattern_formatter>("%Y-%m-%d %H:%M:%S.%e %^%l%$ [%n] %v");
 }
 
-// The sink colours levels on a terminal only. Leaked on purpose: plugins' threads may log until the process ends.
-spdlog::sinks::stderr_color_sink_mt& sink() {
+// Standard error, levels coloured on a terminal. It never waits: a log that nobody reads - a full pipe, a stopped
+// terminal, a full disk - must not stop the connections whose thread logs. Lines that find no room are counted, and the
+// next one that does says how many were lost. Rejected: a queue and a thread of its own, which only lose later.
+class StandardErrorSink final : public spdlog::sinks::base_sink<std::mutex> {
+ protected:
+  void sink_it_(const spdlog::details::log_msg& message) override {
+    if (lost_ > 0 && !report_lost(message)) return void(++lost_);
+    if (!write(message)) ++lost_;
+  }
+  void flush_() override {}
+
+ private:
+  bool report_lost(const spdlog::details::log_msg& next) {
+    const std::string text = std::to_string(lost_) + " lines of the log were lost: standard error took no more";
+    spdlog::details::log_msg note(next.logger_name, spdlog::level::warn, text);
+    if (!write(note)) return false;
+    lost_ = 0;
+    return true;
+  }
+
+  bool write(const spdlog::details::log_msg& message) {
+    spdlog::memory_buf_t formatted;
+    formatter_->format(message, formatted);
+    const std::string_view line(formatted.data(), formatted.size());
+    std::string text = inside_line_ ? "\n" : "";
+    if (coloured_ && message.color_range_end > message.color_range_start) {
+      text += line.substr(0, message.color_range_start);
+      text += colours[static_cast<std::size_t>(message.level)];
+      text += line.substr(message.color_range_start, message.color_range_end - message.color_range_start);
+      text += "\033[m";
+      text += line.substr(message.color_range_end);
+    } else {
+      text += line;
+    }
+    const std::size_t written = write_standard_error(text);
+    if (written > 0) inside_line_ = written < text.size();
+    return written == text.size();
+  }
+
+  // Of trace, debug, info, warning, error, critical.
+  static constexpr std::array<std::string_view, 6> colours = {"\033[37m",   "\033[36m",   "\033[32m",
+                                                              "\033[33;1m", "\033[31;1m", "\033[1;41m"};
+  const bool coloured_ = standard_error_is_terminal();
+  std::uint64_t lost_ = 0;
+  bool inside_line_ = false;  // the last line found room for its beginning only
+};
+
+// Leaked on purpose: plugins' threads may log until the process ends.
+StandardErrorSink& sink() {
   static auto* const instance = [] {
-    auto* made = new spdlog::sinks::stderr_color_sink_mt();
+    auto* made = new StandardErrorSink();
     made->set_level(spdlog::level::info);
     made->set_formatter(text_formatter());
     return made;

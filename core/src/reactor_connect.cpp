@@ -101,7 +101,16 @@ std::unique_ptr<ReactorHandle> Reactor::connect(Runtime& runtime, std::string ta
       return handle;
     }
   }
-  pending->job = std::make_shared<ConnectPool::Job>();
+  try {
+    pending->job = std::make_shared<ConnectPool::Job>();
+  } catch (const Error& error) {  // no descriptor is left for its cancellation
+    ConnectResult result;
+    result.error = std::make_unique<Error>(error);
+    deliver_later(pending, *core_, std::move(result));
+    pending->done = std::move(done);
+    core_->connect_started();
+    return handle;
+  }
   pending->job->run = [pending = std::weak_ptr(pending), core = core_.get(), &runtime, target = std::move(target),
                        deadline](const ferry_cancel& cancel) {
     ConnectResult result = connect_now(runtime, target, deadline, &cancel);

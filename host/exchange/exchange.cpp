@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "exchange/standard_streams.hpp"
+#include "standard_streams.hpp"
 
 namespace ferry::host {
 namespace {

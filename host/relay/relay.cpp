@@ -23,22 +23,28 @@ void Relay::accept(Connection connection, std::shared_ptr<Runtime> origin, const
 void Relay::connected(std::uint64_t id, const std::string& target, Connection connection, const Error* error) {
   Client& client = live_.at(id);
   if (error != nullptr) {
-    ++ledger_.connect_failures;
-    log_line(FERRY_LOG_WARNING, "a client was turned away because its target cannot be reached: {}", error->what());
     client.waiting.abort();
-    return depart(id);
+    return refuse(id, error->what());
   }
   log_line(FERRY_LOG_DEBUG, "relaying client {} to {}", id, target);
   try {
     client.pair = std::make_shared<Pair>(reactor_, scratch_, std::move(client.waiting), std::move(connection),
                                          [this, id](Pair&, const Pair::Outcome& outcome) { pair_done(id, outcome); });
   } catch (const Error& problem) {
-    ++ledger_.connect_failures;
-    log_line(FERRY_LOG_ERROR, "a client was turned away: {}", problem.what());
-    return depart(id);
+    return refuse(id, problem.what());
   }
   const auto pair = client.pair;  // start() may end the pair and remove the client
   pair->start();
+}
+
+void Relay::refuse(std::uint64_t id, const char* reason) {
+  ++ledger_.connect_failures;
+  std::uint64_t more = 0;
+  if (refusals_.allow(monotonic_now_ns(), more)) {
+    log_line(FERRY_LOG_WARNING, "a client was turned away because its target cannot be reached: {} ({} more so)",
+             reason, more);
+  }
+  depart(id);
 }
 
 void Relay::pair_done(std::uint64_t id, const Pair::Outcome& outcome) {
@@ -50,8 +56,10 @@ void Relay::pair_done(std::uint64_t id, const Pair::Outcome& outcome) {
     ++ledger_.resets;
   }
   const std::uint64_t lost = outcome.to_target.unaccounted() + outcome.to_client.unaccounted();
-  if (lost != 0) {
-    log_line(FERRY_LOG_WARNING, "client {}: {} bytes could not be delivered ({})", id, lost, describe(outcome.status));
+  std::uint64_t more = 0;
+  if (lost != 0 && losses_.allow(monotonic_now_ns(), more)) {
+    log_line(FERRY_LOG_WARNING, "client {}: {} bytes could not be delivered ({}; {} more clients so)", id, lost,
+             describe(outcome.status), more);
   } else {
     log_line(FERRY_LOG_DEBUG, "client {} ended: {}; {} bytes to the target, {} to the client", id,
              describe(outcome.status), outcome.to_target.out, outcome.to_client.out);

@@ -9,8 +9,10 @@
 #include <unordered_map>
 #include <utility>
 
+#include "ferry/log_limit.hpp"
 #include "ferry/reactor.hpp"
 #include "ferry/runtime.hpp"
+#include "logging.hpp"
 #include "relay/flow.hpp"
 #include "relay/ledger.hpp"
 #include "relay/pair.hpp"
@@ -50,6 +52,7 @@ class Relay {
     std::shared_ptr<Pair> pair;
   };
 
+  void refuse(std::uint64_t id, const char* reason);
   void connected(std::uint64_t id, const std::string& target, Connection connection, const Error* error);
   void pair_done(std::uint64_t id, const Pair::Outcome& outcome);
   void depart(std::uint64_t id);
@@ -60,6 +63,8 @@ class Relay {
   std::unordered_map<std::uint64_t, Client> live_;
   std::uint64_t next_id_ = 0;
   Ledger ledger_;
+  LogLimit refusals_ = one_line_a_second();
+  LogLimit losses_ = one_line_a_second();
 };
 
 }  // namespace ferry::host

@@ -9,7 +9,10 @@
 namespace ferry::host {
 
 Service::Service(Reactor& reactor, std::function<void()> on_departure)
-    : handshakes_(reactor, on_departure), sessions_(reactor, on_departure), relay_(reactor, on_departure) {}
+    : on_departure_(on_departure),
+      handshakes_(reactor, on_departure),
+      sessions_(reactor, on_departure),
+      relay_(reactor, on_departure) {}
 
 void Service::configure(const ServiceConfig& config, std::shared_ptr<Runtime> runtime) {
   config_ = config;
@@ -24,18 +27,27 @@ void Service::configure(const ServiceConfig& config, std::shared_ptr<Runtime> ru
 }
 
 void Service::accept(Connection connection, std::shared_ptr<Runtime> origin) {
-  if (sessions_.live() + relay_.live() >= config_.max_connections) {
-    std::uint64_t more = 0;
-    if (refusals_.allow(monotonic_now_ns(), more)) {
-      log_line(FERRY_LOG_WARNING,
-               "service {}: a client was turned away, {} connections are served already ({} more so)", config_.name,
-               config_.max_connections, more);
-    }
-    return connection.abort();
-  }
+  if (full()) return refuse(connection);
   if (config_.authkey.empty()) return serve(std::move(connection), std::move(origin));
   handshakes_.begin(std::move(connection), config_.authkey,
-                    [this, origin = std::move(origin)](Connection proven) { serve(std::move(proven), origin); });
+                    [this, origin = std::move(origin)](Connection proven) { serve_proven(std::move(proven), origin); });
+}
+
+bool Service::full() const noexcept { return sessions_.live() + relay_.live() >= config_.max_connections; }
+
+void Service::refuse(Connection& connection) {
+  std::uint64_t more = 0;
+  if (refusals_.allow(monotonic_now_ns(), more)) {
+    log_line(FERRY_LOG_WARNING, "service {}: a client was turned away, {} connections are served already ({} more so)",
+             config_.name, config_.max_connections, more);
+  }
+  connection.abort();
+}
+
+void Service::serve_proven(Connection connection, std::shared_ptr<Runtime> origin) {
+  if (!full()) return serve(std::move(connection), std::move(origin));
+  refuse(connection);  // others proved themselves meanwhile
+  on_departure_();
 }
 
 void Service::serve(Connection connection, std::shared_ptr<Runtime> origin) {

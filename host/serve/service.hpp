@@ -34,8 +34,12 @@ class Service {
   const Ledger& ledger() const noexcept { return relay_.ledger(); }
 
  private:
+  bool full() const noexcept;
+  void refuse(Connection& connection);
+  void serve_proven(Connection connection, std::shared_ptr<Runtime> origin);
   void serve(Connection connection, std::shared_ptr<Runtime> origin);
 
+  std::function<void()> on_departure_;
   ServiceConfig config_;
   RelayTarget target_;
   Handshakes handshakes_;

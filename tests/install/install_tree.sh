@@ -29,5 +29,5 @@ read -r -t 20 word descriptor _ <"$work/ready"
 [ "$word" = listening ]
 echo "{ \"links\": { \"engine\": { \"endpoints\": [\"$descriptor\"] } } }" >"$work/app.json"
 # The application's executable is not beside the plugins: it is told where they are.
-reply=$(FERRY_PLUGIN_PATH=$(echo "$prefix"/lib*/ferry) timeout 20 "$work/app/app" "$work/app.json")
+reply=$(FERRY_PLUGIN_PATH=$(dirname "$prefix"/lib*/ferry/tcp.so) timeout 20 "$work/app/app" "$work/app.json")
 [ "$reply" = hello ] || { echo "expected hello, got $reply"; exit 1; }

@@ -1,4 +1,4 @@
-// Standard input and output as the two ends of an exchange.
+// The standard streams: as the two ends of an exchange, and kept from doing harm when somebody closes them.
 #pragma once
 
 #include "ferry/connection.hpp"
@@ -6,6 +6,12 @@
 #include "ferry/sdk/unique_fd.hpp"
 
 namespace ferry::host {
+
+/// Opens the null device for each standard stream that the process was started without; otherwise the next socket would
+/// get its number, and the log would be written to a client. To be called before anything else is opened.
+void fill_closed_standard_streams() noexcept;
+/// From here on writing where nobody reads is an error to report, not a death without a word.
+void ignore_broken_pipes() noexcept;
 
 /// Standard input, read by one thread at a time.
 class StandardInput {

@@ -6,11 +6,22 @@
 #include <cerrno>
 #include <csignal>
 
-#include "exchange/standard_streams.hpp"
+#include "standard_streams.hpp"
 
 namespace ferry::host {
+
+void fill_closed_standard_streams() noexcept {
+  // open() takes the lowest free number: once one above standard error is given, those below are all taken.
+  int opened = 0;
+  while ((opened = ::open("/dev/null", O_RDWR)) >= 0 && opened <= STDERR_FILENO) {
+  }
+  if (opened > STDERR_FILENO) ::close(opened);
+}
+
+void ignore_broken_pipes() noexcept { ::signal(SIGPIPE, SIG_IGN); }
+
 StandardInput::StandardInput() : cancelled_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
-  ::signal(SIGPIPE, SIG_IGN);  // a closed standard output is an error to report, not a death without a word
+  ignore_broken_pipes();
   if (!cancelled_) throw Error(Status::no_resources, "make", "event descriptor", "", errno);
 }
 
