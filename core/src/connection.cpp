@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "ferry/registry.hpp"
 #include "plugin_check.hpp"
 
 namespace ferry {
@@ -57,13 +58,19 @@ std::uint32_t write_flags(bool more) noexcept { return more ? std::uint32_t{FERR
 
 Connection::Connection(ferry_connection* raw, const Plugin* plugin, Settings settings, std::string descriptor)
     : raw_(raw),
-      ops_(raw->ops),
       read_wait_(settings.wait),
       settings_(settings),
       plugin_(plugin),
       descriptor_(std::move(descriptor)),
       write_wait_(settings.wait) {
-  check_operations();
+  const std::string problem = problem_of(raw, plugin != nullptr ? plugin->abi().capabilities : 0);
+  if (!problem.empty()) {
+    const bool can_close = FERRY_HAS(raw, ferry_connection, ops) && FERRY_HAS(raw->ops, ferry_connection_ops, close);
+    if (can_close) raw->ops->close(raw);
+    raw_ = nullptr;
+    throw Error(Status::internal, "use connection", descriptor_, problem + "; update the plugin");
+  }
+  ops_ = raw->ops;
   const ferry_connection_info facts = info();
   kind_ = facts.kind;
   max_record_ = facts.max_record;
@@ -71,14 +78,6 @@ Connection::Connection(ferry_connection* raw, const Plugin* plugin, Settings set
   const bool lends_whole = FERRY_HAS(lend_, ferry_lend, peek) && FERRY_HAS(lend_, ferry_lend, consume) &&
                            FERRY_HAS(lend_, ferry_lend, reserve) && FERRY_HAS(lend_, ferry_lend, commit);
   if (!lends_whole) lend_ = nullptr;
-}
-
-void Connection::check_operations() {
-  const std::string problem = problem_of(raw_, 0);
-  if (problem.empty()) return;
-  if (FERRY_HAS(ops_, ferry_connection_ops, close)) ops_->close(raw_);
-  raw_ = nullptr;
-  throw Error(Status::internal, "use connection", descriptor_, problem);
 }
 
 Connection::Connection(Connection&& other) noexcept { *this = std::move(other); }

@@ -2,6 +2,7 @@
 
 #include "ferry/connection.hpp"
 #include "ferry/endpoint.hpp"
+#include "plugin_call.hpp"
 #include "plugin_check.hpp"
 
 namespace ferry {
@@ -10,9 +11,10 @@ Listener::Listener(ferry_listener* raw, const Plugin* plugin, Connection::Settin
     : raw_(raw), plugin_(plugin), settings_(settings), scheme_(std::move(scheme)) {
   const std::string problem = problem_of(raw);
   if (problem.empty()) return;
-  if (FERRY_HAS(raw->ops, ferry_listener_ops, close)) raw->ops->close(raw);
+  const bool can_close = FERRY_HAS(raw, ferry_listener, ops) && FERRY_HAS(raw->ops, ferry_listener_ops, close);
+  if (can_close) raw->ops->close(raw);
   raw_ = nullptr;
-  throw Error(Status::internal, "use listener", scheme_, problem);
+  throw Error(Status::internal, "use listener", scheme_, problem + "; update the plugin");
 }
 
 Listener::Listener(Listener&& other) noexcept { *this = std::move(other); }
@@ -33,12 +35,17 @@ Status Listener::try_accept(Connection& out, Deadline deadline, ferry_error* err
   ferry_connection* raw = nullptr;
   const ferry_status status = raw_->ops->accept(raw_, deadline.ns(), &raw, error);
   if (status != FERRY_OK) return static_cast<Status>(status);
-  Connection accepted(raw, plugin_, settings_, scheme_);
-  const ferry_connection_info facts = accepted.info();
-  accepted.descriptor_ = facts.peer_address[0] != '\0' ? Endpoint{scheme_, facts.peer_address, {}}.to_string()
-                                                       : "a client of " + descriptor();
-  out = std::move(accepted);
-  return Status::ok;
+  try {
+    Connection accepted(raw, plugin_, settings_, scheme_);
+    const ferry_connection_info facts = accepted.info();
+    accepted.descriptor_ = facts.peer_address[0] != '\0' ? Endpoint{scheme_, facts.peer_address, {}}.to_string()
+                                                         : "a client of " + descriptor();
+    out = std::move(accepted);
+    return Status::ok;
+  } catch (const Error& problem) {
+    if (error != nullptr) set_error(*error, static_cast<ferry_status>(problem.status()), problem.detail());
+    return problem.status();
+  }
 }
 
 Connection Listener::accept(Deadline deadline) {

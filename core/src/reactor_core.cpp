@@ -136,7 +136,7 @@ void ReactorCore::run() {
 void ReactorCore::stop() noexcept {
   // Pairs with the acquire in run() and on_wake_up().
   stop_.store(true, std::memory_order_release);
-  (void)uv_async_send(&handles_->wake_up);
+  send_wake_up();
 }
 
 void ReactorCore::post(std::function<void()> task) {
@@ -147,7 +147,13 @@ void ReactorCore::post(std::function<void()> task) {
     posted_.push_back(std::move(task));
   }
   // Later tasks go with the first: whoever takes the list takes all of it, under the same lock.
-  if (first) (void)uv_async_send(&handles_->wake_up);
+  if (first) send_wake_up();
+}
+
+void ReactorCore::send_wake_up() noexcept {
+  // Relaxed: it only ends the spin; the event that follows carries the wake-up, and its poll clears this.
+  wake_up_due_.store(true, std::memory_order_relaxed);
+  (void)uv_async_send(&handles_->wake_up);
 }
 
 bool ReactorCore::has_posted() {
@@ -168,6 +174,7 @@ void ReactorCore::run_posted() {
 }
 
 void ReactorCore::on_wake_up() {
+  wake_up_due_.store(false, std::memory_order_relaxed);
   run_posted();
   // Pairs with the release in stop().
   if (stop_.exchange(false, std::memory_order_acquire)) {
@@ -222,16 +229,13 @@ void ReactorCore::spin() {
   for (std::uint32_t round = 0; round < spin_rounds; ++round) {
     if (!policy.spin(deadline, [this] { return spin_attempt(); })) return;
     flush();
-    // Relaxed: only a hint to look around; on_wake_up() is what stops.
-    if (spin_found_others_ || work_left() || to_arm_.size() > spin_connections ||
-        stop_.load(std::memory_order_relaxed)) {
-      return;
-    }
+    if (spin_found_others_ || work_left() || to_arm_.size() > spin_connections) return;
   }
 }
 
 bool ReactorCore::spin_attempt() {
-  if (++spin_attempts_ % spin_look_around == 0 && loop_has_events(uv_backend_fd(loop_))) {
+  const bool look = ++spin_attempts_ % spin_look_around == 0;
+  if (wake_up_due_.load(std::memory_order_relaxed) || (look && loop_has_events(uv_backend_fd(loop_)))) {
     return spin_found_others_ = true;
   }
   for (std::size_t i = 0; i < to_arm_.size(); ++i) {

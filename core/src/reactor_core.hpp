@@ -115,6 +115,7 @@ class ReactorCore : public std::enable_shared_from_this<ReactorCore> {
   void bury_dead() noexcept;
   void settle_idle() noexcept;
   void on_wake_up();
+  void send_wake_up() noexcept;
   void run_posted();
   bool has_posted();
   void check_lingering();
@@ -150,6 +151,7 @@ class ReactorCore : public std::enable_shared_from_this<ReactorCore> {
   std::mutex posted_mutex_;
   std::vector<std::function<void()>> posted_;
   std::atomic<bool> stop_{false};
+  std::atomic<bool> wake_up_due_{false};  // from post() or stop() until on_wake_up(): do not spin on
 };
 
 }  // namespace ferry

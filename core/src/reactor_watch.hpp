@@ -26,6 +26,7 @@ class Watch {
 
   /// Waits for exactly these events from now on; 0: for none. False when the system refuses.
   [[nodiscard]] bool want(int events) noexcept;
+  int events() const noexcept { return events_; }
 
  private:
   Watch(Callback callback, void* owner) noexcept : callback_(callback), owner_(owner) {}

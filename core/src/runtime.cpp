@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "plugin_call.hpp"
-#include "plugin_check.hpp"
 #include "runtime_state.hpp"
 
 namespace ferry {
@@ -103,8 +102,6 @@ Listener Runtime::listen(const ResolvedEndpoint& endpoint) {
                                            &error);
   });
   if (status != FERRY_OK) throw_error(error, "listen", descriptor);
-  const std::string problem = problem_of(made);
-  if (!problem.empty()) throw Error(Status::internal, "listen", descriptor, problem);
   return Listener(made, endpoint.plugin, endpoint.settings, endpoint.endpoint.scheme);
 }
 
@@ -123,8 +120,6 @@ Status Runtime::try_connect(const ResolvedEndpoint& endpoint, Deadline deadline,
     }
     return static_cast<Status>(error.status);
   }
-  const std::string problem = problem_of(made, endpoint.plugin->abi().capabilities);
-  if (!problem.empty()) return static_cast<Status>(set_error(error, FERRY_INTERNAL, problem));
   out = Connection(made, endpoint.plugin, endpoint.settings, endpoint.endpoint.to_string());
   return Status::ok;
 }

@@ -69,6 +69,28 @@ TEST_CASE("no posted task is lost, from any thread") {
   CHECK(ran == 2 * each);
 }
 
+TEST_CASE("what a handler posts runs after its message, also while the loop spins") {
+  Connection::Settings settings;
+  settings.wait = WaitPolicy(WaitPolicy::Mode::bounded, 1'000'000'000);
+  ArmedPair pair(1u << 20, settings);
+  Reactor reactor;
+  ReactorConnection::Handlers server;
+  server.on_message = [](ReactorConnection& self, ConstBytes message) { self.send(message); };
+  reactor.add(std::move(pair.first), std::move(server));
+  int received = 0;
+  int at_task = 0;
+  ReactorConnection::Handlers client;
+  client.on_message = [&](ReactorConnection& self, ConstBytes message) {
+    if (++received == 10) reactor.post([&] { at_task = received; });
+    if (received == 200) return reactor.stop();
+    self.send(message);
+  };
+  reactor.add(std::move(pair.second), std::move(client))->send(bytes_of("ping"));
+  reactor.run();
+  CHECK(received == 200);
+  CHECK(at_task == 10);
+}
+
 TEST_CASE("stop from another thread ends a sleeping run, and each stop ends one run") {
   ArmedPair pair;
   Reactor reactor;

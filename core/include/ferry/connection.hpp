@@ -46,7 +46,7 @@ class Connection {
   };
 
   Connection() noexcept = default;
-  /// Takes ownership of `raw`, also when it throws Error(internal) because the plugin left a required operation out.
+  /// Takes ownership of `raw`, also when it throws Error(internal) because what the plugin made breaks the ABI.
   /// `plugin` may be null. `descriptor` is for messages.
   Connection(ferry_connection* raw, const Plugin* plugin, Settings settings, std::string descriptor);
   Connection(Connection&& other) noexcept;
@@ -166,7 +166,6 @@ class Connection {
   Status peek_emulated(ConstBytes& view, std::size_t minimum, Deadline deadline);
   Status reserve_emulated(MutableBytes& view, std::size_t minimum);
   Status commit_emulated(std::size_t size, Deadline deadline);
-  void check_operations();
   const void* extension_table(const char* id) const noexcept;
 
   ferry_connection* raw_ = nullptr;
@@ -188,7 +187,7 @@ class Connection {
 class Listener {
  public:
   Listener() noexcept = default;
-  /// Takes ownership of `raw`, also when it throws. `scheme` is the canonical one, for descriptors.
+  /// Takes ownership of `raw`, also when it throws Error(internal) as for a connection. `scheme` is the canonical one, for descriptors.
   Listener(ferry_listener* raw, const Plugin* plugin, Connection::Settings settings, std::string scheme);
   Listener(Listener&& other) noexcept;
   Listener& operator=(Listener&& other) noexcept;
@@ -197,7 +196,7 @@ class Listener {
   explicit operator bool() const noexcept { return raw_ != nullptr; }
   /// The next client; throws Error (timed_out, interrupted, no_resources, …). [acceptor]
   Connection accept(Deadline deadline = Deadline::never());
-  /// As accept without throwing: a status other than ok leaves `out` alone; `error` may be null. [acceptor]
+  /// As accept without throwing Error: a status other than ok leaves `out` alone; `error` may be null. [acceptor]
   [[nodiscard]] Status try_accept(Connection& out, Deadline deadline, ferry_error* error = nullptr);
   /// A descriptor a client can dial, port 0 resolved. [any-thread]
   std::string descriptor() const;

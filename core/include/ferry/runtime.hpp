@@ -64,7 +64,7 @@ class Runtime {
   ResolvedEndpoint resolve(const ConfiguredEndpoint& endpoint);
   ResolvedEndpoint resolve(std::string_view descriptor);
   /// One attempt. Status other than ok leaves `out` alone and fills `error`. `cancel` may be null. Blocks until the
-  /// deadline.
+  /// deadline. Throws Error(internal) when what the plugin made breaks the ABI.
   [[nodiscard]] Status try_connect(const ResolvedEndpoint& endpoint, Deadline deadline, const ferry_cancel* cancel,
                                    Connection& out, ferry_error& error);
   Listener listen(const ResolvedEndpoint& endpoint);
