@@ -3,9 +3,6 @@
 // counted.
 #pragma once
 
-#include <sys/eventfd.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
@@ -17,32 +14,9 @@
 
 #include "ferry/connection.hpp"
 #include "ferry/plugin.hpp"
+#include "support/armed_event.hpp"
 
 namespace ferry::test {
-
-/// An event that is signalled once per arming.
-class ArmedEvent {
- public:
-  ArmedEvent() : fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
-  ~ArmedEvent() { ::close(fd_); }
-  ArmedEvent(const ArmedEvent&) = delete;
-  ArmedEvent& operator=(const ArmedEvent&) = delete;
-
-  std::int32_t arm(bool ready) {
-    eventfd_t count = 0;
-    (void)::eventfd_read(fd_, &count);
-    armed_ = !ready;
-    return ready ? FERRY_READY : FERRY_ARMED;
-  }
-  void signal() {
-    if (std::exchange(armed_, false)) (void)::eventfd_write(fd_, 1);
-  }
-  int fd() const { return fd_; }
-
- private:
-  int fd_;
-  bool armed_ = false;
-};
 
 /// What both ends share. Every member is guarded by the mutex.
 struct ArmedLink {
