@@ -187,7 +187,8 @@ class Connection {
 class Listener {
  public:
   Listener() noexcept = default;
-  /// Takes ownership of `raw`, also when it throws Error(internal) as for a connection. `scheme` is the canonical one, for descriptors.
+  /// Takes ownership of `raw`, also when it throws Error(internal) as for a connection. `scheme` is the canonical one,
+  /// for descriptors.
   Listener(ferry_listener* raw, const Plugin* plugin, Connection::Settings settings, std::string scheme);
   Listener(Listener&& other) noexcept;
   Listener& operator=(Listener&& other) noexcept;
