@@ -14,6 +14,9 @@
 #ifndef LISTENER_ACCEPT
 #define LISTENER_ACCEPT listener_accept
 #endif
+#ifndef ACCEPT_STATUS
+#define ACCEPT_STATUS FERRY_WOULD_BLOCK
+#endif
 #ifndef LISTENER_OBJECT
 #define LISTENER_OBJECT &the_listener
 #endif
@@ -191,7 +194,7 @@ PART ferry_connection the_connection = {SIZE_OF(ferry_connection), 0, &connectio
 PART ferry_status FERRY_CALL listener_accept(ferry_listener* listener, int64_t deadline_ns, ferry_connection** out,
                                              ferry_error* error) {
   (void)listener, (void)deadline_ns, (void)out, (void)error;
-  return FERRY_WOULD_BLOCK;
+  return ACCEPT_STATUS;
 }
 PART int32_t FERRY_CALL listener_arm(ferry_listener* listener) {
   (void)listener;

@@ -103,6 +103,13 @@ TEST_CASE("an unusable transport, listener or connection is an error that names 
   }
 }
 
+TEST_CASE("accept that hands over nothing is an error that names the defect") {
+  const PluginFolder folder;
+  Runtime runtime(config_for(folder, {"null_accepted"}));
+  ferry::Listener listener = runtime.listen("nullaccepted://x");
+  check_contains(failure_of([&] { listener.accept(); }, Status::internal), "it returned FERRY_OK and no connection");
+}
+
 // ------------------------------------------------------------------------------------------------------- options
 
 TEST_CASE("the nearest setting of an option wins: transports, link, endpoint object, descriptor") {

@@ -36,6 +36,8 @@ struct Script {
   ferry_status finish_status = FERRY_OK;
   ferry_connection_kind kind = FERRY_STREAM;
   std::uint64_t max_record = 0;
+  std::uint64_t frame_alignment = 1;
+  std::uint64_t max_view = 0;  ///< of a LendingScriptedConnection
 
   // Recorded.
   std::string written;
@@ -56,11 +58,12 @@ struct Script {
   void deliver(ferry_status status) { reads.push_back({{}, status}); }
 };
 
-class ScriptedConnection : public plugin::Connection<ScriptedConnection> {
+template <class Derived>
+class BasicScriptedConnection : public plugin::Connection<Derived> {
  public:
-  explicit ScriptedConnection(std::shared_ptr<Script> script)
+  explicit BasicScriptedConnection(std::shared_ptr<Script> script)
       : script_(std::move(script)), event_(::eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK)) {}
-  ~ScriptedConnection() {
+  ~BasicScriptedConnection() {
     script_->closed = true;
     ::close(event_);
   }
@@ -134,16 +137,79 @@ class ScriptedConnection : public plugin::Connection<ScriptedConnection> {
   void describe(ferry_connection_info& info) {
     info.kind = script_->kind;
     info.max_record = script_->max_record;
+    info.max_view = script_->max_view;
+    info.frame_alignment = script_->frame_alignment;
   }
 
- private:
+ protected:
   std::shared_ptr<Script> script_;
+
+ private:
   int event_;
 };
 
-/// A ferry::Connection that follows `script`.
-inline ferry::Connection scripted(std::shared_ptr<Script> script, ferry::Connection::Settings settings = {}) {
-  return ferry::Connection((new ScriptedConnection(std::move(script)))->abi(), nullptr, settings, "scripted://");
+class ScriptedConnection : public BasicScriptedConnection<ScriptedConnection> {
+ public:
+  using BasicScriptedConnection::BasicScriptedConnection;
+};
+
+/// Lends the script's bytes, up to max_view of them at a time.
+class LendingScriptedConnection : public BasicScriptedConnection<LendingScriptedConnection> {
+ public:
+  using BasicScriptedConnection::BasicScriptedConnection;
+
+  std::int64_t read(void* data, std::uint64_t size, std::int64_t deadline) {
+    if (arrived_.empty()) return BasicScriptedConnection::read(data, size, deadline);
+    const std::size_t count = std::min<std::size_t>(size, arrived_.size());
+    std::memcpy(data, arrived_.data(), count);
+    arrived_.erase(0, count);
+    return static_cast<std::int64_t>(count);
+  }
+
+  static const void* extension(std::string_view id) {
+    static const ferry_lend table{sizeof(ferry_lend),
+                                  0,
+                                  [](ferry_connection* c, std::uint64_t minimum, const void** data, std::uint64_t* size,
+                                     std::int64_t deadline) { return from(c).peek(minimum, data, size, deadline); },
+                                  [](ferry_connection* c, std::uint64_t size) { from(c).arrived_.erase(0, size); },
+                                  [](ferry_connection* c, std::uint64_t minimum, void** data, std::uint64_t* size,
+                                     std::int64_t) { return from(c).reserve(minimum, data, size); },
+                                  [](ferry_connection* c, std::uint64_t size, std::uint32_t) -> ferry_status {
+                                    from(c).script_->written.append(from(c).building_, 0, size);
+                                    return FERRY_OK;
+                                  }};
+    return id == FERRY_EXT_LEND ? &table : nullptr;
+  }
+
+ private:
+  ferry_status peek(std::uint64_t minimum, const void** data, std::uint64_t* size, std::int64_t deadline) {
+    if (minimum > script_->max_view) return FERRY_TOO_LARGE;
+    while (arrived_.size() < minimum) {
+      char piece[4096];
+      const std::int64_t count = BasicScriptedConnection::read(piece, sizeof(piece), deadline);
+      if (count < 0) return static_cast<ferry_status>(count);
+      arrived_.append(piece, static_cast<std::size_t>(count));
+    }
+    *data = arrived_.data();
+    *size = std::min<std::uint64_t>(arrived_.size(), script_->max_view);
+    return FERRY_OK;
+  }
+  ferry_status reserve(std::uint64_t minimum, void** data, std::uint64_t* size) {
+    if (minimum > script_->max_view) return FERRY_TOO_LARGE;
+    building_.resize(script_->max_view);
+    *data = building_.data();
+    *size = building_.size();
+    return FERRY_OK;
+  }
+
+  std::string arrived_;
+  std::string building_;
+};
+
+/// A ferry::Connection that follows `script`; `Kind` may be LendingScriptedConnection.
+template <class Kind = ScriptedConnection>
+ferry::Connection scripted(std::shared_ptr<Script> script, ferry::Connection::Settings settings = {}) {
+  return ferry::Connection((new Kind(std::move(script)))->abi(), nullptr, settings, "scripted://");
 }
 
 }  // namespace ferry::test

@@ -267,6 +267,73 @@ TEST_CASE("on a record transport a message is a record") {
   CHECK(channel.receive_view(view) == Status::too_large);
 }
 
+TEST_CASE("a lending transport's messages are viewed in its memory; those above max_view are read in one piece") {
+  const std::vector<std::string> sent{"", "a", pattern(500, 1), pattern(5000, 2), pattern(300'000, 3), "bc", "end"};
+  std::string stream;
+  for (const auto& message : sent) stream += framed(message);
+  for (const std::size_t piece : {1u, 5u, 700u, 4096u, 100'000u}) {
+    const auto script = std::make_shared<Script>();
+    script->max_view = 1024;
+    Channel channel(scripted<LendingScriptedConnection>(script, settings_with(1u << 20)));
+    REQUIRE(channel.connection().lends());
+    for (std::size_t at = 0; at < stream.size(); at += piece) {
+      script->deliver(stream.substr(at, piece));
+      script->deliver(FERRY_WOULD_BLOCK);
+    }
+    for (const auto& message : sent) {
+      ConstBytes view;
+      Status status = Status::would_block;
+      while (status == Status::would_block) status = channel.receive_view(view, Deadline::no_wait());
+      REQUIRE(status == Status::ok);
+      CHECK(text(view) == message);
+    }
+    script->deliver("\x01");
+    ConstBytes view;
+    while (channel.receive_view(view, Deadline::no_wait()) == Status::would_block) continue;
+    CHECK(channel.receive_view(view) == Status::reset);
+  }
+}
+
+TEST_CASE("receive_many views several messages of one lent piece") {
+  const auto script = std::make_shared<Script>();
+  script->max_view = 1024;
+  Channel channel(scripted<LendingScriptedConnection>(script, settings_with(1u << 20)));
+  script->deliver(framed("one") + framed("two") + framed("three").substr(0, 6));
+  script->deliver(framed("three").substr(6));
+  std::array<ConstBytes, 8> messages;
+  std::size_t received = 0;
+  REQUIRE(channel.receive_many(messages, received) == Status::ok);
+  CHECK(received == 2);
+  CHECK(text(messages[0]) == "one");
+  CHECK(text(messages[1]) == "two");
+  REQUIRE(channel.receive_many(messages, received) == Status::ok);
+  CHECK(received == 1);
+  CHECK(text(messages[0]) == "three");
+}
+
+TEST_CASE("where the transport asks for aligned frames every payload stands on a multiple of eight") {
+  const auto script = std::make_shared<Script>();
+  script->frame_alignment = 8;
+  Channel channel(scripted(script, settings_with(1u << 20)));
+  std::vector<std::string> sent;
+  std::vector<ConstBytes> messages;
+  for (unsigned i = 0; i < 200; ++i) sent.push_back(pattern(i % 50 == 49 ? 6000 + i : i, i));
+  for (const auto& message : sent) messages.push_back(bytes(message));
+  CHECK(channel.try_send(messages[3]) == Status::ok);
+  CHECK(script->written == std::string("\0\0\0\0\0\0\0\3", 8) + sent[3] + std::string(5, '\0'));
+  std::size_t count = 0;
+  CHECK(channel.send_many(messages, count) == Status::ok);
+  CHECK(script->written.size() % 8 == 0);
+  script->deliver(script->written);
+  sent.insert(sent.begin(), sent[3]);
+  for (const auto& message : sent) {
+    ConstBytes view;
+    REQUIRE(channel.receive_view(view) == Status::ok);
+    CHECK(text(view) == message);
+    CHECK(reinterpret_cast<std::uintptr_t>(view.data()) % 8 == 0);
+  }
+}
+
 TEST_CASE("two threads each way keep every message, whatever the sizes") {
   auto [left, right] = socket_pair();
   Channel here(std::move(left)), there(std::move(right));

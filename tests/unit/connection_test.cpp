@@ -170,6 +170,27 @@ TEST_CASE_FIXTURE(Fixture, "reserve and commit are emulated by one write") {
   CHECK(script->write_calls == 1);
 }
 
+TEST_CASE("a lending transport's own memory is lent and published") {
+  const auto script = std::make_shared<Script>();
+  script->max_view = 64;
+  Connection connection = scripted<LendingScriptedConnection>(script, without_spin());
+  CHECK(connection.lends());
+  script->deliver("abcdef");
+  ConstBytes view;
+  REQUIRE(connection.peek(view, 3) == Status::ok);
+  CHECK(text(view) == "abcdef");
+  connection.consume(4);
+  REQUIRE(connection.peek(view) == Status::ok);
+  CHECK(text(view) == "ef");
+  CHECK(connection.peek(view, 65) == Status::too_large);
+  MutableBytes memory;
+  REQUIRE(connection.reserve(memory, 5) == Status::ok);
+  std::memcpy(memory.data(), "hello", 5);
+  CHECK(connection.commit(5) == Status::ok);
+  CHECK(script->written == "hello");
+  CHECK(script->write_calls == 0);
+}
+
 TEST_CASE("a record of more pieces than one call takes is still one record") {
   const auto script = std::make_shared<Script>();
   script->kind = FERRY_RECORDS;
