@@ -168,7 +168,11 @@ def dial(descriptor):
     address = address_of(descriptor)
     connection = socket.socket(socket.AF_UNIX if isinstance(address, str) else socket.AF_INET)
     connection.settimeout(LIMIT_S)
-    connection.connect(address)
+    try:
+        connection.connect(address)
+    except OSError:
+        connection.close()
+        raise
     return connection
 
 
