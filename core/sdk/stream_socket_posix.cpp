@@ -1,9 +1,12 @@
+#include <fcntl.h>
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
+#include <sys/time.h>
 
 #include <algorithm>
 #include <cstddef>
 #include <thread>
+#include <utility>
 
 #include "ferry/sdk/stream_socket.hpp"
 
@@ -16,6 +19,7 @@ static_assert(sizeof(iovec) == sizeof(ferry_iovec) && offsetof(iovec, iov_base) 
 
 constexpr std::int64_t first_look_ns = 100'000;    // finish asks the kernel for the send queue, first after this …
 constexpr std::int64_t last_look_ns = 20'000'000;  // … and then ever less often, up to this
+constexpr std::int64_t nap_ns = 50'000'000;        // what a reader sleeps in recv, where no interrupt reaches it
 constexpr std::size_t discard_size = 16 * 1024;
 constexpr int discards_per_look = 64;  // so that a peer who never stops sending cannot outlast the deadline
 
@@ -41,12 +45,13 @@ bool is_cut(int error) noexcept {
 
 std::int64_t StreamSocket::read(void* data, std::uint64_t size, std::int64_t deadline_ns) noexcept {
   if (size == 0) return 0;
-  return read_with(deadline_ns, [&] { return ::recv(fd(), data, size, 0); });
+  int flags = may_nap(deadline_ns) ? 0 : MSG_DONTWAIT;
+  return read_with(deadline_ns, [&] { return ::recv(fd(), data, size, std::exchange(flags, MSG_DONTWAIT)); });
 }
 
 std::int64_t StreamSocket::write(const ferry_iovec* pieces, std::uint32_t count, std::uint32_t flags,
                                  std::int64_t deadline_ns) noexcept {
-  const int send_flags = MSG_NOSIGNAL | ((flags & FERRY_WRITE_MORE) != 0 ? MSG_MORE : 0);
+  const int send_flags = MSG_NOSIGNAL | MSG_DONTWAIT | ((flags & FERRY_WRITE_MORE) != 0 ? MSG_MORE : 0);
   if (count == 1) {
     return write_with(deadline_ns, [&] { return ::send(fd(), pieces->data, pieces->size, send_flags); });
   }
@@ -91,6 +96,21 @@ void StreamSocket::reset_on_close() noexcept {
   if (kind_ != Kind::network) return;
   const linger at_once{1, 0};
   ::setsockopt(fd(), SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+}
+
+/// True when the coming recv may sleep by itself: the socket blocks (every other call says MSG_DONTWAIT) and gives up
+/// after nap_ns, well before the deadline.
+bool StreamSocket::may_nap(std::int64_t deadline_ns) noexcept {
+  if (kind_ != Kind::local || deadline_ns == FERRY_NO_WAIT || nap_ == Nap::impossible) return false;
+  if (deadline_ns != FERRY_FOREVER && deadline_ns < monotonic_ns() + 2 * nap_ns) return false;
+  if (nap_ == Nap::unprepared) {
+    const timeval limit{0, nap_ns / 1000};
+    const int flags = ::fcntl(fd(), F_GETFL);
+    const bool ready = ::setsockopt(fd(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) == 0 && flags >= 0 &&
+                       ::fcntl(fd(), F_SETFL, flags & ~O_NONBLOCK) == 0;
+    nap_ = ready ? Nap::possible : Nap::impossible;
+  }
+  return nap_ == Nap::possible;
 }
 
 std::int64_t StreamSocket::end_or_reset() noexcept {

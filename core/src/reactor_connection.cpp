@@ -23,7 +23,7 @@ ConnectionDriver::ConnectionDriver(ReactorCore& core, Connection connection, Han
       limits_(limits),
       wait_(connection_.settings().wait),
       format_(frame_format_of(connection_.info())),
-      inbox_(format_, connection_.settings().max_message),
+      inbox_(format_, connection_.settings().max_message, core_.spare_block()),
       queue_(core.chunks()) {
   limits_.read_budget = std::max<std::size_t>(limits_.read_budget, 1);
   if (format_ == FrameFormat::python && connection_.kind() == FERRY_STREAM) {

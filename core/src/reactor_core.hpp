@@ -29,6 +29,7 @@
 
 #include "ferry/connection.hpp"
 #include "ferry/reactor.hpp"
+#include "reactor_inbox.hpp"
 #include "reactor_queue.hpp"
 
 namespace ferry {
@@ -58,6 +59,7 @@ class ReactorCore : public std::enable_shared_from_this<ReactorCore> {
   Reactor& reactor() noexcept { return reactor_; }
   uv_loop_t* loop() noexcept { return loop_; }
   WriteChunkPool& chunks() noexcept { return chunks_; }
+  SpareBlock& spare_block() noexcept { return spare_block_; }
   /// Shared by all connections: what is in it is used up within one read.
   MutableBytes read_buffer() noexcept { return {read_buffer_.get(), read_buffer_size_}; }
   void enlarge_read_buffer(std::size_t minimum);
@@ -132,6 +134,7 @@ class ReactorCore : public std::enable_shared_from_this<ReactorCore> {
   std::size_t read_buffer_size_ = read_buffer_bytes;
   std::unique_ptr<std::byte[]> read_buffer_;
   WriteChunkPool chunks_;
+  SpareBlock spare_block_;
   std::vector<std::shared_ptr<ConnectionDriver>> connections_;
   std::vector<std::shared_ptr<ConnectionDriver>> dead_;  // told, and perhaps still in a list below
   std::vector<std::shared_ptr<ConnectionDriver>> lingering_;

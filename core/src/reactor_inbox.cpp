@@ -23,11 +23,16 @@ void Inbox::reserve(std::size_t total, std::size_t at_most) {
     }
     return;
   }
-  const std::size_t wanted = std::max(total, std::min(2 * size, at_most));
-  auto grown = std::make_unique_for_overwrite<std::byte[]>(wanted);
-  if (size > 0) std::memcpy(grown.get(), memory_.get() + begin_, size);
-  memory_ = std::move(grown);
-  capacity_ = wanted;
+  SpareBlock grown;
+  if (total > direct_bytes && total <= spare_.capacity) {
+    grown = std::exchange(spare_, {});
+  } else {
+    grown.capacity = std::max(total, std::min(2 * size, at_most));
+    grown.memory = std::make_unique_for_overwrite<std::byte[]>(grown.capacity);
+  }
+  if (size > 0) std::memcpy(grown.memory.get(), memory_.get() + begin_, size);
+  memory_ = std::move(grown.memory);
+  capacity_ = grown.capacity;
   begin_ = 0;
   end_ = size;
 }
@@ -35,6 +40,9 @@ void Inbox::reserve(std::size_t total, std::size_t at_most) {
 void Inbox::drop(std::size_t size) noexcept {
   begin_ += size;
   if (begin_ < end_) return;
+  if (capacity_ > spare_.capacity && capacity_ > direct_bytes && capacity_ <= SpareBlock::limit_bytes) {
+    spare_ = {std::move(memory_), capacity_};
+  }
   memory_.reset();
   capacity_ = begin_ = end_ = 0;
 }

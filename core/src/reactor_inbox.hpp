@@ -2,7 +2,8 @@
 //
 // Whole messages are delivered in place, out of the reactor's shared read buffer or the transport's own memory. Only
 // what is left over - the start of one message, or what arrived before reading was paused - is kept, in memory that
-// grows with the bytes that arrived (to at most twice as much), never with the length that a peer announces.
+// grows with the bytes that arrived (to at most twice as much, or to the reactor's one spare block), never with the
+// length that a peer announces.
 #pragma once
 
 #include <cstddef>
@@ -14,9 +15,19 @@
 
 namespace ferry {
 
+/// One block that the inboxes of a reactor hand on: a stream of large messages then neither allocates per message nor
+/// copies while a message grows. Only messages of which 64 KiB have arrived take it.
+struct SpareBlock {
+  static constexpr std::size_t limit_bytes = 4u << 20;  ///< larger blocks go back to the system
+  std::unique_ptr<std::byte[]> memory;
+  std::size_t capacity = 0;
+};
+
 class Inbox {
  public:
-  Inbox(FrameFormat format, std::uint64_t max_message) noexcept : format_(format), max_message_(max_message) {}
+  /// `spare` outlives it.
+  Inbox(FrameFormat format, std::uint64_t max_message, SpareBlock& spare) noexcept
+      : format_(format), max_message_(max_message), spare_(spare) {}
 
   /// Delivers messages from what is kept and then from `bytes`, by `deliver(ConstBytes) -> bool`; false stops it. On
   /// return `bytes` is what was not used: empty, unless it was stopped. Returns ok, or why the peer's framing is
@@ -45,6 +56,7 @@ class Inbox {
 
   FrameFormat format_;
   std::uint64_t max_message_;
+  SpareBlock& spare_;
   std::unique_ptr<std::byte[]> memory_;
   std::size_t capacity_ = 0;
   std::size_t begin_ = 0;

@@ -158,6 +158,17 @@ void serve_lane(const LaneSpec& spec, Runtime& runtime, int control) {
   }
 }
 
+std::vector<int> two_processors() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  std::vector<int> found;
+  if (::sched_getaffinity(0, sizeof(set), &set) != 0) return found;
+  for (int cpu = 0; cpu < CPU_SETSIZE && found.size() < 2; ++cpu) {
+    if (CPU_ISSET(static_cast<std::size_t>(cpu), &set)) found.push_back(cpu);
+  }
+  return found.size() == 2 ? found : std::vector<int>();
+}
+
 void pin_to(int cpu) {
   if (cpu < 0) return;
   cpu_set_t set;

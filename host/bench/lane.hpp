@@ -45,6 +45,9 @@ class Lane {
 /// The peer process: listens, tells the driver where on `control`, and follows rounds until the driver ends it.
 void serve_lane(const LaneSpec& spec, Runtime& runtime, int control);
 
+/// The first two processors that this process may use, or nothing when there is only one.
+std::vector<int> two_processors();
+
 /// Restricts the calling process to one processor; throws std::system_error. Does nothing for -1.
 void pin_to(int cpu);
 

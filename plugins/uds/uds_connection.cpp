@@ -81,7 +81,7 @@ std::int64_t UdsConnection::send_fds(const void* data, std::uint64_t size, const
     header->cmsg_len = CMSG_LEN(count * sizeof(int));
     std::memcpy(CMSG_DATA(header), fds, count * sizeof(int));
   }
-  return stream_.write_with(deadline_ns, [&] { return ::sendmsg(stream_.fd(), &message, MSG_NOSIGNAL); });
+  return stream_.write_with(deadline_ns, [&] { return ::sendmsg(stream_.fd(), &message, MSG_NOSIGNAL | MSG_DONTWAIT); });
 }
 
 std::int64_t UdsConnection::receive_fds(void* data, std::uint64_t size, std::int32_t* fds, std::uint32_t& count,
@@ -97,7 +97,7 @@ std::int64_t UdsConnection::receive_fds(void* data, std::uint64_t size, std::int
     message.msg_iovlen = 1;
     message.msg_control = control;
     message.msg_controllen = sizeof(control);
-    return ::recvmsg(stream_.fd(), &message, MSG_CMSG_CLOEXEC);
+    return ::recvmsg(stream_.fd(), &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
   });
   if (received < 0) return received;
   ReceivedFds arrived(message);

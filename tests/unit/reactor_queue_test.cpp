@@ -106,7 +106,8 @@ TEST_CASE("an inbox cuts the same messages out of any pieces, also when it is st
     stream += framed(expected.back());
   }
   for (const std::size_t largest : {std::size_t{1000}, std::size_t{70'000}, std::size_t{1} << 20}) {
-    Inbox inbox(FrameFormat::python, 1u << 20);
+    SpareBlock spare_block;
+    Inbox inbox(FrameFormat::python, 1u << 20, spare_block);
     std::vector<std::string> messages;
     const auto deliver = [&](ConstBytes message) {
       messages.push_back(text_of(message));
@@ -139,7 +140,8 @@ TEST_CASE("an inbox cuts the same messages out of any pieces, also when it is st
 }
 
 TEST_CASE("an announced length costs no memory before the bytes arrive") {
-  Inbox inbox(FrameFormat::python, 1u << 30);
+  SpareBlock spare_block;
+  Inbox inbox(FrameFormat::python, 1u << 30, spare_block);
   const auto deliver = [](ConstBytes) { return true; };
   const std::string start = std::string("\x3f\xff\xff\xff", 4) + "few";
   ConstBytes bytes = bytes_of(start);
