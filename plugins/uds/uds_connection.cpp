@@ -81,7 +81,8 @@ std::int64_t UdsConnection::send_fds(const void* data, std::uint64_t size, const
     header->cmsg_len = CMSG_LEN(count * sizeof(int));
     std::memcpy(CMSG_DATA(header), fds, count * sizeof(int));
   }
-  return stream_.write_with(deadline_ns, [&] { return ::sendmsg(stream_.fd(), &message, MSG_NOSIGNAL | MSG_DONTWAIT); });
+  return stream_.write_with(deadline_ns,
+                            [&] { return ::sendmsg(stream_.fd(), &message, MSG_NOSIGNAL | MSG_DONTWAIT); });
 }
 
 std::int64_t UdsConnection::receive_fds(void* data, std::uint64_t size, std::int32_t* fds, std::uint32_t& count,

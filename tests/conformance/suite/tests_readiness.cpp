@@ -85,7 +85,8 @@ void no_wakeup_lost_in_ping_pong(Context& context) {
       const std::int64_t got = server.read(&answer, 1, FERRY_NO_WAIT);
       if (got == 1) break;
       expect(got, {FERRY_WOULD_BLOCK}, "read");
-      // Now and then the answer is given time to arrive between the try and `arm`: the window that wake-ups get lost in.
+      // Now and then the answer is given time to arrive between the try and `arm`: the window that wake-ups get lost
+      // in.
       if (i % 16 == 0) std::this_thread::sleep_for(std::chrono::microseconds(500));
       sleep_until_ready(server, FERRY_READ, i);
     }
