@@ -44,7 +44,7 @@ class ReactorCore : public std::enable_shared_from_this<ReactorCore> {
   static constexpr std::size_t read_buffer_bytes = 256u << 10;  ///< what one read may take; the usual socket buffer
   static constexpr std::size_t spin_connections = 4;            ///< with more at once there is work enough not to spin
   static constexpr std::uint32_t spin_rounds = 64;  ///< messages answered out of one spin before all others are polled
-  static constexpr std::uint32_t spin_look_around = 16;  ///< attempts between two looks at the other handles
+  static constexpr std::uint32_t spin_look_around = 64;  ///< attempts between two looks at the other handles
   static constexpr std::uint64_t linger_check_ms = 10;   ///< between two attempts to finish a closing connection
 
   /// `loop` null: makes its own.

@@ -33,7 +33,7 @@ class WriteChunkPool {
   static constexpr std::uint32_t small_bytes = (4u << 10) - sizeof(WriteChunk);
   static constexpr std::uint32_t large_bytes = 64u << 10;
   static constexpr std::uint32_t kept_small = 64;
-  static constexpr std::uint32_t kept_large = 32;  // what one queue can hold at the default watermark
+  static constexpr std::uint32_t kept_large = 32;  // more than one queue holds at the default watermark
 
   WriteChunkPool() = default;
   WriteChunkPool(const WriteChunkPool&) = delete;

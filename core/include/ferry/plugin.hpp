@@ -421,7 +421,9 @@ const ferry_transport_ops& Transport<Derived>::table() noexcept {
     o.listen = [](ferry_transport* t, const char* address, const ferry_values* options, ferry_listener** out,
                   ferry_error* error) noexcept {
       return guard(error, [&]() -> ferry_status {
-        *out = from(t).listen(address, Options(options)).release()->abi();
+        auto listener = from(t).listen(address, Options(options));
+        if (listener == nullptr) return fail(error, FERRY_INTERNAL, "the plugin's listen returned nothing");
+        *out = listener.release()->abi();
         return FERRY_OK;
       });
     };

@@ -25,11 +25,12 @@ class ReactorCore;
 
 /// Finite limits of one connection in a reactor; all in bytes unless said.
 struct ReactorLimits {
-  std::size_t write_high_watermark =
-      1u << 20;  ///< above it: write() returns false, reading of a paired side should pause
-  std::size_t write_low_watermark = 256u << 10;  ///< on_writable fires when the queue falls to it
-  std::size_t read_budget = 256u << 10;          ///< read from one connection per loop turn, for fairness
-  std::uint32_t accept_budget = 16;              ///< connections accepted per listener and turn
+  /// Above it write() returns false, and reading of a paired side should pause. Small enough that what is queued is
+  /// still in the processor's cache when it leaves.
+  std::size_t write_high_watermark = 256u << 10;
+  std::size_t write_low_watermark = 64u << 10;  ///< on_writable fires when the queue falls to it
+  std::size_t read_budget = 256u << 10;         ///< read from one connection per loop turn, for fairness
+  std::uint32_t accept_budget = 16;             ///< connections accepted per listener and turn
 };
 
 /// A connection owned by a reactor. Loop thread only. Kept alive by the reactor until it is closed; user code holds
