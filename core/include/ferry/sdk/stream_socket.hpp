@@ -36,7 +36,7 @@ class StreamSocket {
     network  ///< bytes written wait in our own queue for the peer's acknowledgement
   };
 
-  /// Takes a connected SOCK_STREAM socket with O_NONBLOCK set.
+  /// Takes a connected SOCK_STREAM socket with O_NONBLOCK set; a `local` one loses the flag at the first nap.
   StreamSocket(UniqueFd socket, Kind kind) noexcept : socket_(std::move(socket)), kind_(kind) {}
 
   int fd() const noexcept { return socket_.get(); }
@@ -57,7 +57,8 @@ class StreamSocket {
   void reset_on_close() noexcept;
 
   /// Runs `call`, any non-blocking system call that receives (returns ssize_t, sets errno), as `read` does: sleeps on
-  /// EAGAIN, repeats, maps errors. 0 from the call is the end of the stream. [reader]
+  /// EAGAIN, repeats, maps errors. 0 from the call is the end of the stream. On a `local` socket the call itself says
+  /// MSG_DONTWAIT: a reader's nap clears O_NONBLOCK, for both directions. [reader]
   template <class Call>
   std::int64_t read_with(std::int64_t deadline_ns, Call&& call) noexcept;
 
