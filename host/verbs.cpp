@@ -5,11 +5,11 @@ namespace ferry::host {
 
 using AddVerb = void(CLI::App&, Context&);
 AddVerb add_serve, add_relay, add_connect, add_listen, add_inspect, add_explain, add_check, add_schema, add_bench,
-    add_conform, add_doctor, add_completion;
+    add_conform, add_doctor, add_keygen, add_completion;
 
 void add_verbs(CLI::App& app, Context& context) {
   for (AddVerb* add : {add_serve, add_relay, add_connect, add_listen, add_inspect, add_explain, add_check, add_schema,
-                       add_bench, add_conform, add_doctor, add_completion}) {
+                       add_bench, add_conform, add_doctor, add_keygen, add_completion}) {
     add(app, context);
   }
 }
