@@ -1,0 +1,256 @@
+// One direction of a connection: a single-producer, single-consumer ring of bytes in memory that two processes share.
+//
+// RingWriter and RingReader are each side's private half over a RingControl (ring_layout.hpp) and the ring's bytes,
+// which are mapped twice in a row so that every view is contiguous. Each keeps a copy of the other side's position and
+// fetches the real one only when the copy does not suffice. Nothing here waits or enters the kernel, but for `arm`'s
+// barrier: calls say what there is, and whom to wake.
+//
+// Sleeping. A side that finds nothing calls arm(kind, minimum), which announces it and looks once more; on true it may
+// sleep until woken, and then calls disarm() before it goes on. Every call that publishes something returns the kind of
+// sleeper on the other side that now has what it wanted, at most once for each arm; the caller must wake it:
+//   if (ring.arm(Wake::blocked, 1)) futex_wait(&ring.sleep_word(), Wake::blocked);   ring.disarm();
+//
+// Trust. The other process may store anything at any time. What it owns is loaded once per decision, and a position
+// that it cannot have come to is `corrupt`; private copies are the only thing that addresses memory, always within the
+// mapping. Bytes that were lent can still change under the caller: whoever parses them in place loads each once.
+//
+// Every operation that is not relaxed names its partner. Machine: std::atomic and the barriers of ring_machine.hpp, or
+// a model's, which explores all interleavings (ring_model_test.cpp).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "ring_layout.hpp"
+#include "ring_machine.hpp"
+
+namespace ferry::shm_spsc {
+
+enum class RingStatus : std::uint8_t {
+  ok,
+  not_now,  // too little is there, or too little room: wait
+  ended,    // reader: too little is there and nothing follows
+  reset,    // reader: as ended, and the writer cut it. Writer: the reader has gone
+  corrupt,  // the other side broke the protocol: the connection is of no more use
+};
+
+/// Who is to be woken, and how. Values are in shared memory.
+enum class Wake : std::uint32_t {
+  nobody = 0,
+  blocked = 1,  // sleeps on the futex word
+  polling = 2,  // sleeps in an event loop: signal its event
+};
+
+/// What one half has done; for statistics, and for tests that count.
+struct RingCounters {
+  std::uint64_t publishes = 0;  // writer: that moved the tail. Reader: that moved the head
+  std::uint64_t wakes = 0;      // sleepers that were found to need waking
+  std::uint64_t sleeps = 0;     // times that arm allowed a sleep
+};
+
+/// What both halves do about sleeping: own sleeper, the other's sleeper.
+template <class Machine>
+class RingHalf {
+ public:
+  using Control = RingControlOf<Machine::template Atomic>;
+  using Word = typename Machine::template Atomic<std::uint32_t>;
+
+  /// The futex word of this half's sleeper; it holds Wake::blocked while armed so.
+  Word& sleep_word() noexcept { return self_->kind; }
+  /// After a sleep, and after an arm that is not followed by one: wake-ups are no longer wanted. Also for interrupt, by
+  /// any thread, before it wakes this side's own futex: a sleep that has not begun then does not begin.
+  void disarm() noexcept { self_->kind.store(to_word(Wake::nobody), std::memory_order_relaxed); }
+  const RingCounters& counters() const noexcept { return counters_; }
+  std::uint64_t capacity() const noexcept { return mask_ + 1; }
+
+ protected:
+  using SleeperLine = Sleeper<Machine::template Atomic>;
+
+  RingHalf(SleeperLine& self, SleeperLine& other, std::byte* memory, std::uint64_t capacity, bool asymmetric) noexcept
+      : self_(&self), other_(&other), memory_(memory), mask_(capacity - 1), asymmetric_(asymmetric) {}
+
+  static constexpr std::uint32_t to_word(Wake wake) noexcept { return static_cast<std::uint32_t>(wake); }
+  std::byte* at(std::uint64_t position) const noexcept { return memory_ + (position & mask_); }
+  /// Of a store that the other side may be about to sleep for.
+  std::memory_order publish_order() const noexcept {
+    return asymmetric_ ? std::memory_order_release : std::memory_order_seq_cst;
+  }
+
+  /// Announces a sleep until the other side's position is `wanted`. The caller then looks once more.
+  void announce(Wake kind, std::uint64_t wanted) noexcept {
+    self_->position.store(wanted, std::memory_order_relaxed);
+    // Pairs with the load in find_sleeper, which then sees `position`; and, before the second look, with the barrier
+    // there: either the other side sees this announcement or we see what it published.
+    self_->kind.store(to_word(kind), std::memory_order_seq_cst);
+    if (asymmetric_) Machine::heavy_barrier();
+  }
+
+  /// After a publish: the sleeper that `position` wakes. Takes it out, so that it is woken once.
+  Wake find_sleeper(std::uint64_t position) noexcept {
+    if (asymmetric_) Machine::light_barrier();
+    // Pairs with the store in announce; seq_cst where there is no asymmetric barrier.
+    const std::uint32_t kind = other_->kind.load(asymmetric_ ? std::memory_order_acquire : std::memory_order_seq_cst);
+    if (kind == to_word(Wake::nobody)) [[likely]]
+      return Wake::nobody;
+    return take_sleeper(position);
+  }
+  Wake take_sleeper(std::uint64_t position) noexcept {
+    const std::uint64_t wanted = other_->position.load(std::memory_order_relaxed);
+    if (static_cast<std::int64_t>(position - wanted) < 0) return Wake::nobody;
+    return take_any_sleeper();
+  }
+  Wake take_any_sleeper() noexcept {
+    // seq_cst for find_any_sleeper, which has no load before it: pairs with the store in announce.
+    const std::uint32_t kind = other_->kind.exchange(to_word(Wake::nobody), std::memory_order_seq_cst);
+    if (kind == to_word(Wake::nobody)) return Wake::nobody;
+    ++counters_.wakes;
+    return kind == to_word(Wake::blocked) ? Wake::blocked : Wake::polling;
+  }
+  /// For marks: whatever the sleeper wants, it must look now.
+  Wake find_any_sleeper() noexcept {
+    if (asymmetric_) Machine::light_barrier();
+    return take_any_sleeper();
+  }
+
+  SleeperLine* self_;
+  SleeperLine* other_;
+  std::byte* memory_;
+  std::uint64_t mask_;
+  bool asymmetric_;
+  RingCounters counters_;
+};
+
+/// The producing half. One thread at a time, but for disarm.
+template <class Machine = SharedMachine>
+class RingWriter : public RingHalf<Machine> {
+  using Half = RingHalf<Machine>;
+
+ public:
+  using typename Half::Control;
+
+  /// @param memory      2 * `capacity` bytes: the ring's bytes, mapped twice in a row
+  /// @param capacity    a power of two
+  /// @param asymmetric  both processes are registered for barriers
+  RingWriter(Control& control, std::byte* memory, std::uint64_t capacity, bool asymmetric) noexcept
+      : Half(control.writer, control.reader, memory, capacity, asymmetric), control_(&control) {}
+
+  /// All the room there is as far as known, at least `minimum` (1…capacity). ok, not_now, reset, corrupt.
+  RingStatus reserve(std::uint64_t minimum, std::span<std::byte>& room) noexcept {
+    if (free_bytes() < minimum) [[unlikely]] {
+      const RingStatus status = refresh(minimum);
+      if (status != RingStatus::ok) return status;
+    }
+    room = {this->at(filled_), static_cast<std::size_t>(free_bytes())};
+    return RingStatus::ok;
+  }
+  /// The first `size` bytes of the room are written; the reader does not see them before publish.
+  void fill(std::uint64_t size) noexcept { filled_ += size; }
+  /// Shows the reader everything filled.
+  [[nodiscard]] Wake publish() noexcept {
+    if (filled_ == published_) return Wake::nobody;
+    published_ = filled_;
+    ++this->counters_.publishes;
+    control_->tail.store(published_, this->publish_order());  // pairs with RingReader::refresh
+    return this->find_sleeper(published_);
+  }
+  std::uint64_t unpublished() const noexcept { return filled_ - published_; }
+  /// True when the reader has said that it reads no more.
+  bool reader_gone() const noexcept { return control_->gone.load(std::memory_order_relaxed) != 0; }
+
+  /// mark_ended or mark_reset, after what was published; idempotent, and a reset overrides an end.
+  [[nodiscard]] Wake end(std::uint32_t mark) noexcept {
+    control_->ended.store(mark, this->publish_order());  // pairs with RingReader::refresh
+    return this->find_any_sleeper();
+  }
+
+  /// Announces a sleep until `minimum` bytes (at most half the capacity, so that the two sides cannot wait for each
+  /// other) are free. Everything filled must be published. True: nothing has changed, sleep.
+  bool arm(Wake kind, std::uint64_t minimum) noexcept {
+    this->announce(kind, filled_ + minimum - this->capacity());
+    if (refresh(minimum) == RingStatus::not_now) return ++this->counters_.sleeps, true;
+    this->disarm();
+    return false;
+  }
+
+ private:
+  std::uint64_t free_bytes() const noexcept { return this->capacity() - (filled_ - head_); }
+  RingStatus refresh(std::uint64_t minimum) noexcept {
+    // Pairs with the store in RingReader::consume: the reader has done with the bytes before it.
+    const std::uint64_t head = control_->head.load(std::memory_order_seq_cst);
+    if (head - head_ > published_ - head_) return RingStatus::corrupt;
+    head_ = head;
+    if (control_->gone.load(std::memory_order_seq_cst) != 0) return RingStatus::reset;  // pairs with leave
+    return free_bytes() >= minimum ? RingStatus::ok : RingStatus::not_now;
+  }
+
+  Control* control_;
+  std::uint64_t filled_ = 0;
+  std::uint64_t published_ = 0;
+  std::uint64_t head_ = 0;  // the reader's, as last seen
+};
+
+/// The consuming half. One thread at a time, but for disarm.
+template <class Machine = SharedMachine>
+class RingReader : public RingHalf<Machine> {
+  using Half = RingHalf<Machine>;
+
+ public:
+  using typename Half::Control;
+
+  /// Parameters as RingWriter's.
+  RingReader(Control& control, std::byte* memory, std::uint64_t capacity, bool asymmetric) noexcept
+      : Half(control.reader, control.writer, memory, capacity, asymmetric), control_(&control) {}
+
+  /// All that is unread as far as known, at least `minimum` (1…capacity). ok, not_now, ended, reset, corrupt; after
+  /// ended and reset a smaller minimum gets what remains.
+  RingStatus peek(std::uint64_t minimum, std::span<const std::byte>& view) noexcept {
+    if (tail_ - head_ < minimum) {
+      const RingStatus status = refresh(minimum);
+      if (status != RingStatus::ok) return status;
+    }
+    view = {this->at(head_), static_cast<std::size_t>(tail_ - head_)};
+    return RingStatus::ok;
+  }
+  /// Gives back the first `size` bytes of the view.
+  [[nodiscard]] Wake consume(std::uint64_t size) noexcept {
+    head_ += size;
+    ++this->counters_.publishes;
+    control_->head.store(head_, this->publish_order());  // pairs with RingWriter::refresh
+    return this->find_sleeper(head_);
+  }
+
+  /// Nothing more will be read: the writer gets reset from now on. Idempotent.
+  [[nodiscard]] Wake leave() noexcept {
+    control_->gone.store(1, this->publish_order());  // pairs with RingWriter::refresh
+    return this->find_any_sleeper();
+  }
+
+  /// Announces a sleep until `minimum` bytes (at most half the capacity) are unread. True: nothing has changed, sleep.
+  bool arm(Wake kind, std::uint64_t minimum) noexcept {
+    this->announce(kind, head_ + minimum);
+    if (refresh(minimum) == RingStatus::not_now) return ++this->counters_.sleeps, true;
+    this->disarm();
+    return false;
+  }
+
+ private:
+  RingStatus refresh(std::uint64_t minimum) noexcept {
+    // The mark first: seen, it says that the tail loaded after it is the last one. Pairs with RingWriter::end.
+    const std::uint32_t ended = control_->ended.load(std::memory_order_seq_cst);
+    // Pairs with the store in RingWriter::publish: the bytes before it are written.
+    const std::uint64_t tail = control_->tail.load(std::memory_order_seq_cst);
+    if (tail - tail_ > this->capacity() - (tail_ - head_)) return RingStatus::corrupt;
+    tail_ = tail;
+    if (tail_ - head_ >= minimum) return RingStatus::ok;
+    if (ended == mark_open) [[likely]]
+      return RingStatus::not_now;
+    return ended == mark_ended ? RingStatus::ended : RingStatus::reset;
+  }
+
+  Control* control_;
+  std::uint64_t head_ = 0;
+  std::uint64_t tail_ = 0;  // the writer's, as last seen
+};
+
+}  // namespace ferry::shm_spsc

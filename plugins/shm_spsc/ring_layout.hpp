@@ -1,0 +1,59 @@
+// What two processes share of one direction: positions, marks and who sleeps. docs/… of the plugin specifies the whole
+// segment; this is its control block, one per ring.
+//
+// Positions count bytes since the start and never wrap in practice (2^64 bytes); byte p stands at p modulo the
+// capacity. Every group has one owner who stores to it in passing, and stands on lines of its own: what one side stores
+// all the time is then never on a line that the other side only looks at. The zeroes of fresh memory are a valid, empty
+// ring.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+namespace ferry::shm_spsc {
+
+/// Bytes between two groups. 64 is a cache line; 128 keeps the processor that fetches lines in pairs (Intel's and AMD's
+/// adjacent-line prefetchers) from dragging a neighbour along.
+inline constexpr std::size_t group_bytes = 128;
+
+/// Values of RingControl::ended.
+inline constexpr std::uint32_t mark_open = 0;
+inline constexpr std::uint32_t mark_ended = 1;  // the last byte is published; END follows it
+inline constexpr std::uint32_t mark_reset = 2;  // cut: RESET
+
+/// A side that sleeps, or is about to. Stored by the sleeper, cleared by whichever side wakes it.
+template <template <class> class Atomic>
+struct Sleeper {
+  Atomic<std::uint32_t> kind;  // a Wake; also the word that a futex waits on
+  std::uint32_t reserved;
+  Atomic<std::uint64_t> position;  // the other side's position from which on a wake-up is wanted
+};
+
+template <template <class> class Atomic>
+struct RingControlOf {
+  // The writer's.
+  alignas(group_bytes) Atomic<std::uint64_t> tail;  // bytes published
+  Atomic<std::uint32_t> ended;                      // a mark
+  // The reader's.
+  alignas(group_bytes) Atomic<std::uint64_t> head;  // bytes consumed
+  Atomic<std::uint32_t> gone;                       // not 0: nothing more is read, ever
+  // Stored only around a sleep, so both sides may look at them after every step without a line moving.
+  alignas(group_bytes) Sleeper<Atomic> reader;
+  alignas(group_bytes) Sleeper<Atomic> writer;
+};
+
+template <class T>
+using SharedAtomic = std::atomic<T>;
+using RingControl = RingControlOf<SharedAtomic>;
+
+static_assert(std::atomic<std::uint64_t>::is_always_lock_free && std::atomic<std::uint32_t>::is_always_lock_free);
+static_assert(sizeof(std::atomic<std::uint64_t>) == 8 && sizeof(std::atomic<std::uint32_t>) == 4);
+static_assert(std::is_standard_layout_v<RingControl> && alignof(RingControl) == group_bytes);
+static_assert(offsetof(RingControl, tail) == 0 && offsetof(RingControl, ended) == 8);
+static_assert(offsetof(RingControl, head) == group_bytes && offsetof(RingControl, gone) == group_bytes + 8);
+static_assert(offsetof(RingControl, reader) == 2 * group_bytes && offsetof(RingControl, writer) == 3 * group_bytes);
+static_assert(sizeof(Sleeper<SharedAtomic>) == 16 && sizeof(RingControl) == 4 * group_bytes);
+
+}  // namespace ferry::shm_spsc
