@@ -189,13 +189,14 @@ void ReactorCore::before_poll() {
   serve_left_over();
   flush();
   settle_idle();
-  if (owns_loop_ && !work_left()) spin();
-  arm();
+  look_around_ = owns_loop_ && !work_left() && spin();
+  if (!look_around_) arm();
   bury_dead();
   settle_idle();
 }
 
 void ReactorCore::after_poll() {
+  look_around_ = false;
   flush();
   bury_dead();
   settle_idle();
@@ -217,20 +218,22 @@ void ReactorCore::take_turns(Work& work, void (ConnectionDriver::*turn)()) {
   batch_.clear();
 }
 
-void ReactorCore::spin() {
-  if (to_arm_.empty() || to_arm_.size() > spin_connections) return;
+/// True: the loop should poll without sleeping, and spin again after that.
+bool ReactorCore::spin() {
+  if (to_arm_.empty() || to_arm_.size() > spin_connections) return false;
   const int timeout_ms = uv_backend_timeout(loop_);
-  if (timeout_ms == 0) return;
+  if (timeout_ms == 0) return false;
   WaitPolicy& policy = to_arm_.back()->wait_policy();
-  if (policy.sleeps_at_once()) return;
+  if (policy.sleeps_at_once()) return false;
   const std::int64_t deadline =
       timeout_ms < 0 ? FERRY_FOREVER : monotonic_now_ns() + std::int64_t{timeout_ms} * 1'000'000;
   spin_found_others_ = false;
   for (std::uint32_t round = 0; round < spin_rounds; ++round) {
-    if (!policy.spin(deadline, [this] { return spin_attempt(); })) return;
+    if (!policy.spin(deadline, [this] { return spin_attempt(); })) return false;
     flush();
-    if (spin_found_others_ || work_left() || to_arm_.size() > spin_connections) return;
+    if (spin_found_others_ || work_left() || to_arm_.size() > spin_connections) return true;
   }
+  return true;
 }
 
 bool ReactorCore::spin_attempt() {
@@ -245,7 +248,7 @@ bool ReactorCore::spin_attempt() {
 }
 
 void ReactorCore::settle_idle() noexcept {
-  if (work_left()) {
+  if (work_left() || look_around_) {
     (void)uv_idle_start(&handles_->idle, [](uv_idle_t*) {});
   } else {
     (void)uv_idle_stop(&handles_->idle);

@@ -111,7 +111,7 @@ class ReactorCore : public std::enable_shared_from_this<ReactorCore> {
   void serve_left_over();
   void flush();
   void take_turns(Work& work, void (ConnectionDriver::*turn)());
-  void spin();
+  bool spin();
   bool spin_attempt();
   void arm();
   void bury_dead() noexcept;
@@ -147,6 +147,7 @@ class ReactorCore : public std::enable_shared_from_this<ReactorCore> {
   Work batch_;  // whose turn is now; what they schedule goes to the lists above
   std::uint32_t spin_attempts_ = 0;
   bool spin_found_others_ = false;
+  bool look_around_ = false;  // a spin ended with something found: poll, do not sleep
 
   std::unique_ptr<ConnectPool> connects_;
   std::size_t pending_connects_ = 0;
