@@ -107,7 +107,8 @@ void set_serial(gnutls_x509_crt_t certificate) {
 void set_lifetime(gnutls_x509_crt_t certificate, std::chrono::hours life) {
   const auto now = std::chrono::system_clock::now();
   const auto at = [](auto time) { return std::chrono::system_clock::to_time_t(time); };
-  check(gnutls_x509_crt_set_activation_time(certificate, at(now - std::chrono::hours(1))), "set the certificate's start");
+  check(gnutls_x509_crt_set_activation_time(certificate, at(now - std::chrono::hours(1))),
+        "set the certificate's start");
   check(gnutls_x509_crt_set_expiration_time(certificate, at(now + life)), "set the certificate's end");
 }
 

@@ -2,12 +2,10 @@
 #include <algorithm>
 #include <fstream>
 
-#include "tcp_address.hpp"
 #include "tcp_connect.hpp"
 #include "tcp_connection.hpp"
 #include "tcp_listener.hpp"
 #include "tcp_options.hpp"
-#include "tcp_resolve.hpp"
 
 namespace ferry::tcp {
 namespace {
@@ -19,19 +17,19 @@ class TcpTransport : public plugin::Transport<TcpTransport> {
 
   std::unique_ptr<TcpConnection> connect(const char* address, plugin::Options options, std::int64_t deadline_ns,
                                          const ferry_cancel* cancel, ferry_status&) {
-    const Address target = parse_address(address);
-    require_dialable(target);
+    const plugin::HostAddress target = plugin::parse_host_address(address);
+    plugin::require_dialable(target);
     const Settings settings(options);
-    const auto candidates = interleave(resolve(target, settings.family, deadline_ns, cancel));
+    const auto candidates = interleave(plugin::resolve(target, settings.family, deadline_ns, cancel));
     Connected connected = connect_first(candidates, settings, deadline_ns, cancel);
     return std::make_unique<TcpConnection>(std::move(connected.socket), connected.peer);
   }
 
   std::unique_ptr<TcpListener> listen(const char* address, plugin::Options options) {
-    return std::make_unique<TcpListener>(open_listening_socket(parse_address(address), Settings(options)));
+    return std::make_unique<TcpListener>(open_listening_socket(plugin::parse_host_address(address), Settings(options)));
   }
 
-  static void check_address(std::string_view address) { parse_address(address); }
+  static void check_address(std::string_view address) { plugin::parse_host_address(address); }
 
   void effective(plugin::Options options, ferry_value* values, std::uint32_t count) {
     const Settings settings(options);

@@ -5,15 +5,15 @@
 #include <string>
 
 #include "ferry/plugin.hpp"
-#include "tcp_address.hpp"
+#include "ferry/sdk/host_address.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  using namespace ferry::tcp;
+  using namespace ferry::plugin;
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   try {
-    const Address address = parse_address(text);
+    const HostAddress address = parse_host_address(text);
     // What was accepted is accepted again in its canonical spelling, and means the same.
-    const Address again = parse_address(format_address(address.host, address.port));
+    const HostAddress again = parse_host_address(format_host_address(address.host, address.port));
     if (again.kind != address.kind || again.host != address.host || again.port != address.port) std::abort();
     if (address.host.size() > max_host_name_bytes || address.host.find('\0') != std::string::npos) std::abort();
   } catch (const ferry::plugin::Failure& failure) {

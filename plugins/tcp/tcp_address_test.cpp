@@ -1,19 +1,18 @@
-#include "tcp_address.hpp"
-
 #include <doctest/doctest.h>
 
 #include <string>
 
 #include "ferry/plugin.hpp"
+#include "ferry/sdk/host_address.hpp"
 
-using namespace ferry::tcp;
+using namespace ferry::plugin;
 
 namespace {
 
 /// The complaint about `text`, or "" when it is well formed.
 std::string complaint(std::string_view text) {
   try {
-    parse_address(text);
+    parse_host_address(text);
     return "";
   } catch (const ferry::plugin::Failure& failure) {
     CHECK(failure.status() == FERRY_INVALID);
@@ -32,7 +31,7 @@ bool complains(std::string_view text, std::string_view about) {
 TEST_CASE("well-formed addresses are split into host and port") {
   const auto check = [](std::string_view text, HostKind kind, std::string_view host, int port) {
     CAPTURE(text);
-    const Address address = parse_address(text);
+    const HostAddress address = parse_host_address(text);
     CHECK(address.kind == kind);
     CHECK(address.host == host);
     CHECK(address.port == port);
@@ -91,11 +90,11 @@ TEST_CASE("bytes that could garble a log are not repeated and lengths are bounde
 }
 
 TEST_CASE("formatting puts brackets around IPv6 only, and parses back") {
-  CHECK(format_address("127.0.0.1", 80) == "127.0.0.1:80");
-  CHECK(format_address("::1", 80) == "[::1]:80");
+  CHECK(format_host_address("127.0.0.1", 80) == "127.0.0.1:80");
+  CHECK(format_host_address("::1", 80) == "[::1]:80");
   for (const char* text : {"[fe80::1%eth0]:9", "example.org:443", "10.0.0.1:1"}) {
-    const Address address = parse_address(text);
-    CHECK(format_address(address.host, address.port) == text);
+    const HostAddress address = parse_host_address(text);
+    CHECK(format_host_address(address.host, address.port) == text);
   }
 }
 

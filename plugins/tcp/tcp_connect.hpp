@@ -12,7 +12,6 @@
 #include "ferry/plugin.hpp"
 #include "ferry/sdk/unique_fd.hpp"
 #include "tcp_options.hpp"
-#include "tcp_resolve.hpp"
 
 namespace ferry::tcp {
 

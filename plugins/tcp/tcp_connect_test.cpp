@@ -16,11 +16,17 @@
 using namespace ferry::tcp;
 using namespace ferry::tcp::test;
 using ferry::plugin::Failure;
+using ferry::plugin::HostAddress;
+using ferry::plugin::Lookup;
+using ferry::plugin::max_pending_lookups;
+using ferry::plugin::parse_host_address;
+using ferry::plugin::pending_lookups;
+using ferry::plugin::resolve;
 
 namespace {
 
 SocketAddress literal(const std::string& text) {
-  return resolve(parse_address(text), Family::any, soon(), nullptr).at(0);
+  return resolve(parse_host_address(text), Family::any, soon(), nullptr).at(0);
 }
 
 Settings defaults() {
@@ -138,7 +144,7 @@ TEST_CASE_FIXTURE(NoLeak, "when all fail, each attempt is listed with its reason
 }
 
 TEST_CASE_FIXTURE(HangingResolver, "a look-up that hangs is given up at the deadline") {
-  const Address name = parse_address("example.org:7000");
+  const HostAddress name = parse_host_address("example.org:7000");
   const Failure late = failure_of([&] { resolve(name, Family::any, in_ms(20), nullptr, hanging_lookup); });
   CHECK(late.status() == FERRY_TIMED_OUT);
   CHECK(pending_lookups() == 1);
@@ -153,7 +159,7 @@ TEST_CASE_FIXTURE(HangingResolver, "a look-up that hangs is given up on cancella
   {
     Sleeper looker([&] {
       status = failure_of([&] {
-                 resolve(parse_address("example.org:7000"), Family::any, FERRY_FOREVER, &cancel, hanging_lookup);
+                 resolve(parse_host_address("example.org:7000"), Family::any, FERRY_FOREVER, &cancel, hanging_lookup);
                }).status();
     });
     looker.asleep();
@@ -163,7 +169,7 @@ TEST_CASE_FIXTURE(HangingResolver, "a look-up that hangs is given up on cancella
 }
 
 TEST_CASE_FIXTURE(HangingResolver, "look-ups that hang cannot pile up without bound") {
-  const Address name = parse_address("example.org:7000");
+  const HostAddress name = parse_host_address("example.org:7000");
   for (int i = 0; i < max_pending_lookups; ++i) {
     failure_of([&] { resolve(name, Family::any, in_ms(1), nullptr, hanging_lookup); });
   }
@@ -173,7 +179,7 @@ TEST_CASE_FIXTURE(HangingResolver, "look-ups that hang cannot pile up without bo
 }
 
 TEST_CASE("resolver failures say what to check") {
-  const Address name = parse_address("example.org:7000");
+  const HostAddress name = parse_host_address("example.org:7000");
   const auto fails_with = [&](Lookup lookup) {
     return failure_of([&] { resolve(name, Family::any, soon(), nullptr, lookup); });
   };

@@ -5,7 +5,7 @@
 
 #include "ferry/plugin.hpp"
 #include "ferry/sdk/stream_socket.hpp"
-#include "tcp_resolve.hpp"
+#include "tcp_options.hpp"
 
 namespace ferry::tcp {
 

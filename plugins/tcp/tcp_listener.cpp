@@ -74,9 +74,9 @@ UniqueFd listen_everywhere(std::uint16_t port, const Settings& settings) {
 
 }  // namespace
 
-UniqueFd open_listening_socket(const Address& address, const Settings& settings) {
-  if (address.kind == HostKind::every_interface) return listen_everywhere(address.port, settings);
-  std::vector<SocketAddress> candidates = resolve(address, settings.family, FERRY_FOREVER, nullptr);
+UniqueFd open_listening_socket(const plugin::HostAddress& address, const Settings& settings) {
+  if (address.kind == plugin::HostKind::every_interface) return listen_everywhere(address.port, settings);
+  std::vector<SocketAddress> candidates = plugin::resolve(address, settings.family, FERRY_FOREVER, nullptr);
   // "localhost" is ::1 and 127.0.0.1; clients that try one address only expect the latter.
   std::stable_partition(candidates.begin(), candidates.end(),
                         [](const SocketAddress& candidate) { return candidate.family() == AF_INET; });

@@ -16,7 +16,7 @@ namespace ferry::tcp {
 /// A listening socket at `address`: at the first of its addresses that this machine has, IPv4 before IPv6. Blocks as
 /// long as the resolver does. Throws plugin::Failure: ADDRESS_IN_USE, NOT_FOUND, PERMISSION, INVALID, UNSUPPORTED,
 /// NO_RESOURCES, IO.
-plugin::UniqueFd open_listening_socket(const Address& address, const Settings& settings);
+plugin::UniqueFd open_listening_socket(const plugin::HostAddress& address, const Settings& settings);
 
 /// Members are the ABI's listener operations; abi.h has their contracts.
 ///

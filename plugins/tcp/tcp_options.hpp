@@ -7,6 +7,7 @@
 #include <string>
 
 #include "ferry/plugin.hpp"
+#include "ferry/sdk/resolve.hpp"
 #include "ferry/sdk/socket_options.hpp"
 
 namespace ferry::tcp {
@@ -81,7 +82,8 @@ inline constexpr std::array<ferry_option, option_count> option_table = {
                             FERRY_OPTION_LISTEN),
 };
 
-enum class Family : std::uint8_t { any, ipv4, ipv6 };
+using Family = plugin::AddressFamily;
+using plugin::SocketAddress;
 
 /// One set of option values, owned, so that a listener can keep them.
 struct Settings {

@@ -1,4 +1,4 @@
-#include "tcp_address.hpp"
+#include "ferry/sdk/host_address.hpp"
 
 #include <arpa/inet.h>
 
@@ -7,10 +7,8 @@
 
 #include "ferry/plugin.hpp"
 
-namespace ferry::tcp {
+namespace ferry::plugin {
 namespace {
-
-using plugin::Failure;
 
 constexpr std::size_t max_quoted_bytes = 64;
 
@@ -105,7 +103,7 @@ HostKind check_host(std::string_view host) {
 
 }  // namespace
 
-Address parse_address(std::string_view text) {
+HostAddress parse_host_address(std::string_view text) {
   if (text.empty()) invalid("the address is empty; write host:port, for example 127.0.0.1:7000");
   if (text.front() == '[') {
     const std::size_t closing = text.find(']');
@@ -129,14 +127,14 @@ Address parse_address(std::string_view text) {
   return {kind, kind == HostKind::every_interface ? std::string() : std::string(host), port};
 }
 
-void require_dialable(const Address& address) {
+void require_dialable(const HostAddress& address) {
   if (address.kind == HostKind::every_interface) {
     invalid("an address without a host (or with '*') can only be listened at; name the host to connect to");
   }
   if (address.port == 0) invalid("port 0 (auto) can only be listened at; name the port to connect to");
 }
 
-std::string format_address(std::string_view host, std::uint16_t port) {
+std::string format_host_address(std::string_view host, std::uint16_t port) {
   const bool bracketed = host.find(':') != std::string_view::npos;
   std::string out;
   out.reserve(host.size() + 8);
@@ -146,4 +144,4 @@ std::string format_address(std::string_view host, std::uint16_t port) {
   return out.append(":").append(std::to_string(port));
 }
 
-}  // namespace ferry::tcp
+}  // namespace ferry::plugin

@@ -1,4 +1,4 @@
-// From an Address to socket addresses, honouring a deadline and a cancel handle although getaddrinfo knows neither.
+// From a HostAddress to socket addresses, honouring a deadline and a cancel handle although getaddrinfo knows neither.
 //
 // A literal is converted in place. A name is looked up on a thread of its own, which owns everything it touches: when
 // the caller gives up, the thread is left to end by itself and its result is dropped. That is safe because plugins are
@@ -13,10 +13,11 @@
 #include <vector>
 
 #include "ferry/plugin.hpp"
-#include "tcp_address.hpp"
-#include "tcp_options.hpp"
+#include "ferry/sdk/host_address.hpp"
 
-namespace ferry::tcp {
+namespace ferry::plugin {
+
+enum class AddressFamily : std::uint8_t { any, ipv4, ipv6 };
 
 struct SocketAddress {
   sockaddr_storage storage{};
@@ -44,10 +45,11 @@ inline constexpr std::size_t max_results = 16;
 /// Look-ups under way, abandoned ones included. Any thread.
 int pending_lookups() noexcept;
 
-/// The addresses of `address` in the resolver's order of preference, at least one, all with the address's port. Blocks
-/// until the deadline; a name with FERRY_NO_WAIT gives FERRY_WOULD_BLOCK. Throws plugin::Failure: NOT_FOUND, TIMED_OUT,
-/// WOULD_BLOCK, INTERRUPTED (by `cancel`), NO_RESOURCES, UNREACHABLE (the resolver itself failed), IO. Any thread.
-std::vector<SocketAddress> resolve(const Address& address, Family family, std::int64_t deadline_ns,
+/// The addresses of `address` in the resolver's order of preference, at least one, all with the address's port, for
+/// stream and datagram sockets alike. Blocks until the deadline; a name with FERRY_NO_WAIT gives FERRY_WOULD_BLOCK.
+/// Throws Failure: NOT_FOUND, TIMED_OUT, WOULD_BLOCK, INTERRUPTED (by `cancel`), NO_RESOURCES, UNREACHABLE (the
+/// resolver itself failed), IO. Any thread.
+std::vector<SocketAddress> resolve(const HostAddress& address, AddressFamily family, std::int64_t deadline_ns,
                                    const ferry_cancel* cancel, Lookup lookup = &getaddrinfo);
 
-}  // namespace ferry::tcp
+}  // namespace ferry::plugin

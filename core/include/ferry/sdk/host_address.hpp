@@ -1,4 +1,4 @@
-// Address text of the tcp transport: `host:port`, split and checked without opening or resolving anything.
+// Address text of transports over IP, `host:port`: split and checked without opening or resolving anything.
 //
 //   address = host ":" port
 //   host    = IPv4 literal | "[" IPv6 literal [ "%" zone ] "]" | host name (RFC 1123) | "*" | nothing
@@ -12,11 +12,11 @@
 #include <string>
 #include <string_view>
 
-namespace ferry::tcp {
+namespace ferry::plugin {
 
 enum class HostKind : std::uint8_t { every_interface, ipv4, ipv6, name };
 
-struct Address {
+struct HostAddress {
   HostKind kind = HostKind::every_interface;
   std::string host;        ///< without brackets; empty for every_interface
   std::uint16_t port = 0;  ///< 0: the kernel chooses
@@ -29,12 +29,12 @@ inline constexpr std::size_t max_label_bytes = 63;
 inline constexpr std::size_t max_zone_bytes = 15;
 
 /// Parses `text`. Throws plugin::Failure(FERRY_INVALID) whose message names the part at fault. Does not block.
-Address parse_address(std::string_view text);
+HostAddress parse_host_address(std::string_view text);
 
 /// Throws plugin::Failure(FERRY_INVALID) where the address can be listened at but not connected to.
-void require_dialable(const Address& address);
+void require_dialable(const HostAddress& address);
 
 /// `host:port`, with brackets around an IPv6 literal.
-std::string format_address(std::string_view host, std::uint16_t port);
+std::string format_host_address(std::string_view host, std::uint16_t port);
 
-}  // namespace ferry::tcp
+}  // namespace ferry::plugin

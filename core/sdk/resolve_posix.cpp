@@ -1,10 +1,6 @@
-#include "tcp_resolve.hpp"
-
 #include <net/if.h>
 #include <netinet/in.h>
 #include <poll.h>
-#include <pthread.h>
-#include <signal.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -17,12 +13,12 @@
 
 #include "ferry/sdk/os_error.hpp"
 #include "ferry/sdk/poll_wait.hpp"
+#include "ferry/sdk/resolve.hpp"
+#include "ferry/sdk/signal_block.hpp"
 #include "ferry/sdk/unique_fd.hpp"
 
-namespace ferry::tcp {
+namespace ferry::plugin {
 namespace {
-
-using plugin::Failure;
 
 std::atomic<int> pending_count = 0;
 
@@ -30,13 +26,13 @@ struct AddressListDeleter {
   void operator()(addrinfo* list) const noexcept { freeaddrinfo(list); }
 };
 
-int address_family(Family family) {
+int address_family(AddressFamily family) {
   switch (family) {
-    case Family::ipv4:
+    case AddressFamily::ipv4:
       return AF_INET;
-    case Family::ipv6:
+    case AddressFamily::ipv6:
       return AF_INET6;
-    case Family::any:
+    case AddressFamily::any:
       break;
   }
   return AF_UNSPEC;
@@ -44,7 +40,7 @@ int address_family(Family family) {
 
 /// Everything a look-up touches; shared by the caller and the thread, and freed by whichever lets go last.
 struct Query {
-  Query(const Address& address, Family family, Lookup look_up)
+  Query(const HostAddress& address, AddressFamily family, Lookup look_up)
       : host(address.host), port(std::to_string(address.port)), lookup(look_up) {
     hints.ai_family = address_family(family);
     hints.ai_socktype = SOCK_STREAM;
@@ -75,12 +71,11 @@ struct Query {
   int os_error = 0;
   SocketAddress results[max_results];
   std::size_t count = 0;
-  plugin::UniqueFd finished;  // an eventfd, readable when done
+  UniqueFd finished;  // an eventfd, readable when done
 };
 
 [[noreturn]] void throw_resolver_error(const Query& query) {
-  const std::string text =
-      query.error == EAI_SYSTEM ? plugin::os_text(query.os_error) : std::string(gai_strerror(query.error));
+  const std::string text = query.error == EAI_SYSTEM ? os_text(query.os_error) : std::string(gai_strerror(query.error));
   switch (query.error) {
     case EAI_NONAME:
     case EAI_NODATA:
@@ -105,22 +100,6 @@ std::vector<SocketAddress> results_of(const Query& query) {
   if (query.count == 0) throw Failure(FERRY_NOT_FOUND, "host '" + query.host + "' has no address");
   return {query.results, query.results + query.count};
 }
-
-/// Blocks every signal while in scope, so that a thread started meanwhile never runs the application's handlers.
-class SignalBlock {
- public:
-  SignalBlock() noexcept {
-    sigset_t all;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before_);
-  }
-  ~SignalBlock() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-  SignalBlock(const SignalBlock&) = delete;
-  SignalBlock& operator=(const SignalBlock&) = delete;
-
- private:
-  sigset_t before_;
-};
 
 /// One of the process's look-ups; counts itself.
 class LookupSlot {
@@ -160,8 +139,8 @@ std::thread start(const std::shared_ptr<Query>& query) {
 
 /// FERRY_OK once the look-up has ended; or why not to wait for it any longer.
 ferry_status await(const Query& query, std::int64_t deadline_ns, const ferry_cancel* cancel) noexcept {
-  pollfd waits[] = {{query.finished.get(), POLLIN, 0}, {plugin::cancel_descriptor(cancel), POLLIN, 0}};
-  const int ready = plugin::poll_until(waits, 2, deadline_ns);
+  pollfd waits[] = {{query.finished.get(), POLLIN, 0}, {cancel_descriptor(cancel), POLLIN, 0}};
+  const int ready = poll_until(waits, 2, deadline_ns);
   if (ready < 0) return ready;
   return waits[0].revents != 0 ? FERRY_OK : FERRY_INTERRUPTED;
 }
@@ -192,7 +171,7 @@ std::string SocketAddress::text() const {
   char host[NI_MAXHOST] = "";
   char port[NI_MAXSERV] = "0";
   if (getnameinfo(get(), size, host, sizeof(host), port, sizeof(port), NI_NUMERICHOST | NI_NUMERICSERV) != 0) return "";
-  return format_address(host, static_cast<std::uint16_t>(std::strtoul(port, nullptr, 10)));
+  return format_host_address(host, static_cast<std::uint16_t>(std::strtoul(port, nullptr, 10)));
 }
 
 SocketAddress SocketAddress::local_of(int fd) noexcept {
@@ -215,15 +194,15 @@ bool operator==(const SocketAddress& left, const SocketAddress& right) noexcept 
 
 int pending_lookups() noexcept { return pending_count.load(std::memory_order_relaxed); }
 
-std::vector<SocketAddress> resolve(const Address& address, Family family, std::int64_t deadline_ns,
+std::vector<SocketAddress> resolve(const HostAddress& address, AddressFamily family, std::int64_t deadline_ns,
                                    const ferry_cancel* cancel, Lookup lookup) {
   const auto query = std::make_shared<Query>(address, family, lookup);
   if (address.kind != HostKind::name) {
     query->run();
     return results_of(*query);
   }
-  if (plugin::deadline_passed(deadline_ns)) {
-    throw Failure(plugin::out_of_time(deadline_ns), "looking a host name up takes waiting");
+  if (deadline_passed(deadline_ns)) {
+    throw Failure(out_of_time(deadline_ns), "looking a host name up takes waiting");
   }
   std::thread thread = start(query);
   const ferry_status status = await(*query, deadline_ns, cancel);
@@ -235,4 +214,4 @@ std::vector<SocketAddress> resolve(const Address& address, Family family, std::i
   return results_of(*query);
 }
 
-}  // namespace ferry::tcp
+}  // namespace ferry::plugin
