@@ -76,6 +76,15 @@ std::optional<ucred> peer_credentials(int socket) noexcept {
   return who;
 }
 
+ferry_status fill_credentials(int socket, ferry_credentials& out) noexcept {
+  const auto who = peer_credentials(socket);
+  if (!who) return FERRY_UNSUPPORTED;
+  out.uid = who->uid;
+  out.gid = who->gid;
+  out.pid = who->pid == 0 ? -1 : who->pid;
+  return FERRY_OK;
+}
+
 uid_t parse_user(std::string_view text) {
   if (const auto number = parse_number(text)) return *number;
   passwd entry{};

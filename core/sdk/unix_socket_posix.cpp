@@ -18,6 +18,8 @@ namespace {
 
 constexpr std::int64_t cancel_look_ns = 10'000'000;
 
+[[noreturn]] void reject(const std::string& why) { throw Failure(FERRY_INVALID, why); }
+
 UnixSocketAddress make_address(std::string_view text, bool abstract) noexcept {
   UnixSocketAddress made;
   made.address.sun_family = AF_UNIX;
@@ -88,16 +90,38 @@ timeval attempt_timeout(std::int64_t deadline_ns, bool can_cancel) noexcept {
 
 }  // namespace
 
+void check_socket_path(std::string_view path) {
+  if (path.empty()) reject("the path is empty");
+  if (const std::size_t nul = path.find('\0'); nul != std::string_view::npos) {
+    reject("the address holds a NUL at byte " + std::to_string(nul));
+  }
+  if (path.back() == '/') reject("the path ends with '/'; the socket file needs a name");
+  const std::string_view name = path.substr(path.rfind('/') + 1);
+  if (name == "." || name == "..") reject("the path ends with '" + std::string(name) + "', which is a directory");
+  if (path.size() > max_socket_path_bytes) {
+    reject("the path has " + std::to_string(path.size()) + " bytes; at most " + std::to_string(max_socket_path_bytes) +
+           " are supported");
+  }
+  if (path.size() > max_sun_path_bytes && name.size() > max_long_path_name_bytes) {
+    reject("the file name has " + std::to_string(name.size()) + " bytes; in a path of more than " +
+           std::to_string(max_sun_path_bytes) + " bytes the system can address at most " +
+           std::to_string(max_long_path_name_bytes));
+  }
+}
+
+std::string absolute_socket_path(std::string_view path, std::string_view directory) {
+  if (path.starts_with('/')) return std::string(path);
+  while (path.starts_with("./")) path.remove_prefix(2);
+  std::string joined = std::string(directory) + (directory.ends_with('/') ? "" : "/") + std::string(path);
+  check_socket_path(joined);
+  return joined;
+}
+
 UnixSocketAddress path_socket_address(const std::string& path) {
   if (path.size() <= max_sun_path_bytes) return make_address(path, false);
+  check_socket_path(path);
   const std::size_t slash = path.rfind('/');
   const std::string name = path.substr(slash + 1);
-  if (name.size() > max_long_path_name_bytes) {
-    throw Failure(FERRY_INVALID, "the file name has " + std::to_string(name.size()) +
-                                     " bytes; in a path of more than " + std::to_string(max_sun_path_bytes) +
-                                     " bytes the system can address at most " +
-                                     std::to_string(max_long_path_name_bytes));
-  }
   const std::string parent = path.substr(0, std::max<std::size_t>(slash, 1));
   UniqueFd directory(::open(parent.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!directory) throw os_failure(errno, "opening directory " + parent);

@@ -6,6 +6,7 @@
 // cannot be worked out from a name.
 #include <algorithm>
 
+#include "ferry/sdk/runtime_directory.hpp"
 #include "runtime_state.hpp"
 
 namespace ferry {
@@ -32,6 +33,15 @@ std::string replace_all(std::string text, std::string_view mark, const std::stri
   return text;
 }
 
+std::string runtime_directory(const ConfiguredEndpoint& local) {
+  try {
+    return plugin::runtime_directory();
+  } catch (const plugin::Failure& failure) {
+    throw Error(static_cast<Status>(failure.status()), "resolve", local.endpoint.to_string(), failure.what(),
+                failure.os_error());
+  }
+}
+
 }  // namespace
 
 std::vector<ConfiguredEndpoint> local_endpoints(const ConfiguredEndpoint& local, Registry& registry) {
@@ -50,7 +60,7 @@ std::vector<ConfiguredEndpoint> local_endpoints(const ConfiguredEndpoint& local,
     const bool a_lends = a->has(FERRY_CAP_LENDING);
     return a_lends != b->has(FERRY_CAP_LENDING) ? a_lends : a->name() < b->name();
   });
-  const std::string directory = private_runtime_dir().string();
+  const std::string directory = runtime_directory(local);
   std::vector<ConfiguredEndpoint> endpoints;
   for (const Plugin* plugin : plugins) {
     ConfiguredEndpoint endpoint = local;

@@ -28,10 +28,6 @@ struct Runtime::State {
 std::vector<ConfiguredEndpoint> local_endpoints(const ConfiguredEndpoint& local, Registry& registry);
 inline constexpr std::string_view local_scheme = "local";
 
-/// $XDG_RUNTIME_DIR/ferry, else /tmp/ferry-<uid>: a directory of this user alone, made when it is absent. Throws Error
-/// when somebody else could get at it.
-std::filesystem::path private_runtime_dir();
-
 /// Tries every endpoint as RFC 8305 says: each next one 250 ms after the one before, or as soon as one failed; the
 /// first connection wins, the others are cancelled and aborted, and all threads are joined before the return.
 Status race_endpoints(Runtime& runtime, const std::vector<ConfiguredEndpoint>& endpoints, Deadline deadline,

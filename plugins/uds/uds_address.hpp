@@ -4,13 +4,12 @@
 #include <string>
 #include <string_view>
 
+#include "ferry/sdk/unix_listener.hpp"
+
 namespace ferry::uds {
 
-/// Either a path of the file system or an abstract name, which no file stands for (Linux, unix(7)).
-struct Address {
-  std::string text;  ///< the path as given, or the name without '@'
-  bool abstract = false;
-};
+/// Either a path of the file system, as given, or an abstract name, which no file stands for (Linux, unix(7)).
+using Address = plugin::UnixSocketName;
 
 /// Parses "/absolute/path", "relative/path" or "@name". Throws plugin::Failure(FERRY_INVALID) naming the part at fault.
 Address parse_address(std::string_view text);

@@ -41,7 +41,6 @@ class UdsConnection : public plugin::Connection<UdsConnection> {
                         std::int64_t deadline_ns) noexcept;
   std::int64_t receive_fds(void* data, std::uint64_t size, std::int32_t* fds, std::uint32_t& count,
                            std::int64_t deadline_ns) noexcept;
-  ferry_status credentials(ferry_credentials& out) const noexcept;
   std::int32_t statistics(ferry_statistic* figures, std::uint32_t capacity) const noexcept;
 
  private:

@@ -3,20 +3,15 @@
 
 #include <cstdint>
 
+#include "ferry/sdk/unix_listener.hpp"
+
 namespace ferry::uds {
 
 enum Option : std::uint32_t {
   option_sndbuf,
   option_rcvbuf,
-  option_mode,
-  option_owner,
-  option_group,
-  option_make_dir,
-  option_takeover,
-  option_backlog,
-  option_allow_uid,
-  option_allow_gid,
-  option_count
+  option_first_listen,
+  option_count = option_first_listen + plugin::unix_listen_option_count
 };
 
 }  // namespace ferry::uds

@@ -9,10 +9,15 @@
 #include <string_view>
 #include <vector>
 
+#include "ferry/abi.h"
+
 namespace ferry::plugin {
 
 /// SO_PEERCRED: who connected, or who called listen, at that time. Empty when `socket` has no peer.
 std::optional<ucred> peer_credentials(int socket) noexcept;
+
+/// ferry.peer/1 over a Unix socket: UNSUPPORTED when the kernel does not tell.
+ferry_status fill_credentials(int socket, ferry_credentials& out) noexcept;
 
 /// A user or group by number or name. Throws Failure(FERRY_INVALID) when there is none. May ask the name service.
 uid_t parse_user(std::string_view text);

@@ -20,6 +20,17 @@ inline constexpr std::size_t max_sun_path_bytes = sizeof(sockaddr_un::sun_path) 
 /// Longest last component of a path above max_sun_path_bytes: "/proc/self/fd/", seven digits and "/" go before it.
 inline constexpr std::size_t max_long_path_name_bytes = max_sun_path_bytes - 22;
 
+/// Longest path, bounded by what an address in ferry_connection_info holds.
+inline constexpr std::size_t max_socket_path_bytes = FERRY_ADDRESS_SIZE - 1;
+
+/// Checks that `path`, absolute or relative, can name a socket file, looking at nothing but its text. Throws
+/// Failure(INVALID) naming the part at fault.
+void check_socket_path(std::string_view path);
+
+/// Joins a relative `path` to the absolute `directory`; an absolute one stays. Throws Failure(INVALID) when the outcome
+/// is too long.
+std::string absolute_socket_path(std::string_view path, std::string_view directory);
+
 /// A sockaddr_un and what keeps it valid.
 struct UnixSocketAddress {
   sockaddr_un address{};
