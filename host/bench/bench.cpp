@@ -114,7 +114,7 @@ double percentile(const std::vector<std::int64_t>& sorted, double share) {
 std::uint64_t calibrate(Lane& lane, Round round, std::chrono::nanoseconds duration) {
   round.count = round.measure == Measure::ping_pong ? 64 : round.measure == Measure::bulk ? 8 : 4096;
   for (;;) {
-    const auto elapsed = static_cast<double>(lane.run(round, nullptr));
+    const auto elapsed = static_cast<double>(lane.run(round, nullptr).wall_ns);
     const auto wanted = static_cast<double>(duration.count());
     if (elapsed * 5 >= wanted)
       return std::max<std::uint64_t>(1,
@@ -135,7 +135,10 @@ struct Runner {
     std::vector<std::int64_t> latencies;
     const bool latency = round.measure == Measure::ping_pong;
     if (latency) latencies.reserve(round.count);
-    const auto seconds = static_cast<double>(lane.run(round, latency ? &latencies : nullptr)) * 1e-9;
+    const RoundCost cost = lane.run(round, latency ? &latencies : nullptr);
+    const auto seconds = static_cast<double>(cost.wall_ns) * 1e-9;
+    const auto bytes = static_cast<double>(round.count * round.size);
+    cpu_ns_per_byte.push_back(static_cast<double>(cost.cpu_ns) / bytes);
     if (latency) {
       std::sort(latencies.begin(), latencies.end());
       all_latencies.insert(all_latencies.end(), latencies.begin(), latencies.end());
@@ -147,6 +150,7 @@ struct Runner {
 
   Lane lane;
   Round round;
+  std::vector<double> cpu_ns_per_byte;  ///< of each round
 };
 
 std::string unit_of(Measure measure) {
@@ -184,6 +188,7 @@ Figure run_plan(const Plan& plan, const BenchOptions& options, Runtime& runtime,
   figure.size = plan.size;
   figure.unit = unit_of(plan.measure);
   figure.value = median(values);
+  if (plan.measure == Measure::bulk) figure.cpu = median(ferry.cpu_ns_per_byte);
   if (!latencies.empty()) {
     std::sort(latencies.begin(), latencies.end());
     figure.p99 = percentile(latencies, 0.99);
@@ -193,6 +198,7 @@ Figure run_plan(const Plan& plan, const BenchOptions& options, Runtime& runtime,
   if (raw) {
     figure.raw = median(raw_values);
     figure.ratio = median(ratios);
+    if (plan.measure == Measure::bulk) figure.raw_cpu = median(raw->cpu_ns_per_byte);
   }
   return figure;
 }

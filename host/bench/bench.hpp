@@ -40,6 +40,8 @@ struct Figure {
   double p99 = 0, p999 = 0, maximum = 0;  ///< ping-pong, over all rounds
   double raw = 0;                         ///< 0: no baseline
   double ratio = 0;                       ///< median over rounds of value / raw of the same round
+  double cpu = 0;                         ///< bulk: processor seconds of both sides per gigabyte (10^9)
+  double raw_cpu = 0;
 };
 
 /// Called before each figure with how many are done and how many there are.

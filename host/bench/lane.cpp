@@ -9,8 +9,11 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <ctime>
 #include <system_error>
 
+#include "bench/bare_control.hpp"
+#include "bench/bare_side.hpp"
 #include "bench/channel_side.hpp"
 #include "bench/raw_side.hpp"
 #include "bench/reactor_side.hpp"
@@ -28,23 +31,6 @@ constexpr auto start_deadline = std::chrono::seconds(20);
   throw std::system_error(errno, std::generic_category(), std::string("bench peer: ") + call);
 }
 
-/// Reads all `size` bytes; false when the other process has gone.
-bool read_all(int fd, void* data, std::size_t size) {
-  auto* at = static_cast<char*>(data);
-  while (size > 0) {
-    const ssize_t got = ::read(fd, at, size);
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) return false;
-    at += got;
-    size -= static_cast<std::size_t>(got);
-  }
-  return true;
-}
-
-void send_control(int fd, const void* data, std::size_t size) {
-  if (::send(fd, data, size, MSG_NOSIGNAL) != static_cast<ssize_t>(size)) fail("control socket");
-}
-
 std::string receive_address(int control) {
   std::uint32_t size = 0;
   std::string address;
@@ -57,8 +43,8 @@ std::string receive_address(int control) {
 
 void send_address(int control, const std::string& address) {
   const auto size = static_cast<std::uint32_t>(address.size());
-  send_control(control, &size, sizeof(size));
-  send_control(control, address.data(), address.size());
+  write_all(control, &size, sizeof(size));
+  write_all(control, address.data(), address.size());
 }
 
 std::unique_ptr<Side> make_side(Mover mover, Connection connection) {
@@ -67,12 +53,19 @@ std::unique_ptr<Side> make_side(Mover mover, Connection connection) {
 
 }  // namespace
 
+std::int64_t Side::cpu_ns() const {
+  timespec used{};
+  ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+  return static_cast<std::int64_t>(used.tv_sec) * 1'000'000'000 + used.tv_nsec;
+}
+
 Lane::Lane(const LaneSpec& spec, Runtime& runtime, const std::vector<std::filesystem::path>& plugin_dirs) {
   start_peer(spec, plugin_dirs);
   try {
     const std::string address = receive_address(control_);
     if (spec.mover == Mover::raw) {
-      side_ = raw_connect(spec.descriptor, address, spec.spinning);
+      side_ = spec.descriptor == "quic" ? bare_connect(address, spec.spinning)
+                                        : raw_connect(spec.descriptor, address, spec.spinning);
     } else {
       Endpoint dial = parse_endpoint(address);
       dial.options = parse_endpoint(spec.descriptor).options;
@@ -124,24 +117,30 @@ void Lane::start_peer(const LaneSpec& spec, const std::vector<std::filesystem::p
   }
 }
 
-std::int64_t Lane::run(const Round& round, std::vector<std::int64_t>* latencies) {
-  send_control(control_, &round, sizeof(round));
+RoundCost Lane::run(const Round& round, std::vector<std::int64_t>* latencies) {
+  write_all(control_, &round, sizeof(round));
   broken_ = true;
+  const std::int64_t cpu_before = side_->cpu_ns();
   const std::int64_t start = monotonic_now_ns();
   side_->lead(round, latencies);
-  const std::int64_t elapsed = monotonic_now_ns() - start;
+  RoundCost cost{monotonic_now_ns() - start, side_->cpu_ns() - cpu_before};
   // Both sides have left the round before the next begins: a reactor would else count its first messages to this one.
-  char left = 0;
-  if (!read_all(control_, &left, sizeof(left)))
+  std::int64_t peer_cpu_ns = 0;
+  if (!read_all(control_, &peer_cpu_ns, sizeof(peer_cpu_ns)))
     throw Error(Status::reset, "run", "bench peer", "it ended inside a round");
   broken_ = false;
-  return elapsed;
+  cost.cpu_ns += peer_cpu_ns;
+  return cost;
 }
 
 void serve_lane(const LaneSpec& spec, Runtime& runtime, int control) {
   pin_to(spec.peer_cpu);
   std::unique_ptr<Side> side;
-  if (spec.mover == Mover::raw) {
+  if (spec.mover == Mover::raw && spec.descriptor == "quic") {
+    BareListener listener;
+    send_address(control, listener.address());
+    side = listener.accept(spec.spinning);
+  } else if (spec.mover == Mover::raw) {
     RawListener listener(spec.descriptor, spec.directory);
     send_address(control, listener.address());
     side = listener.accept(spec.spinning);
@@ -152,9 +151,10 @@ void serve_lane(const LaneSpec& spec, Runtime& runtime, int control) {
   }
   Round round;
   while (read_all(control, &round, sizeof(round))) {
+    const std::int64_t before = side->cpu_ns();
     side->follow(round);
-    const char left = 1;
-    send_control(control, &left, sizeof(left));
+    const std::int64_t used = side->cpu_ns() - before;
+    write_all(control, &used, sizeof(used));
   }
 }
 

@@ -23,6 +23,12 @@ struct LaneSpec {
   int peer_cpu = -1;       ///< -1: not pinned
 };
 
+/// What one round took.
+struct RoundCost {
+  std::int64_t wall_ns = 0;
+  std::int64_t cpu_ns = 0;  ///< of both sides
+};
+
 /// The driver's half. Starts the peer in the constructor, ends it in the destructor.
 class Lane {
  public:
@@ -31,8 +37,8 @@ class Lane {
   Lane& operator=(const Lane&) = delete;
   ~Lane();
 
-  /// Runs one round on both sides and returns its wall time in nanoseconds.
-  std::int64_t run(const Round& round, std::vector<std::int64_t>* latencies);
+  /// Runs one round on both sides.
+  RoundCost run(const Round& round, std::vector<std::int64_t>* latencies);
 
  private:
   void start_peer(const LaneSpec& spec, const std::vector<std::filesystem::path>& plugin_dirs);

@@ -16,6 +16,7 @@
 #include <system_error>
 #include <utility>
 
+#include "bench/bare_side.hpp"
 #include "ferry/deadline.hpp"
 
 namespace ferry::bench {
@@ -195,7 +196,9 @@ class RawSide final : public Side {
 
 }  // namespace
 
-bool has_raw_side(const std::string& scheme) { return scheme == "tcp" || scheme == "uds"; }
+bool has_raw_side(const std::string& scheme) {
+  return scheme == "tcp" || scheme == "uds" || (scheme == "quic" && has_bare_side());
+}
 
 RawListener::RawListener(const std::string& scheme, const std::string& directory)
     : scheme_(scheme), fd_(make_socket(scheme)) {

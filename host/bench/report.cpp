@@ -34,13 +34,15 @@ std::string size_text(std::uint64_t bytes) {
 std::string format_table(const std::vector<Figure>& figures) {
   const bool baseline = std::any_of(figures.begin(), figures.end(), [](const Figure& f) { return f.raw > 0; });
   std::vector<std::vector<std::string>> rows = {
-      {"transport", "measure", "size", "plane", "spin", "median", "p99", "p99.9", "max"}};
-  if (baseline) rows.front().insert(rows.front().end(), {"raw", "ratio"});
+      {"transport", "measure", "size", "plane", "spin", "median", "p99", "p99.9", "max", "cpu s/GB"}};
+  if (baseline) rows.front().insert(rows.front().end(), {"raw", "ratio", "raw cpu"});
   for (const Figure& f : figures) {
     rows.push_back({f.target, f.measure, size_text(f.size), f.plane, f.spin, human(f.unit, f.value),
-                    human(f.unit, f.p99), human(f.unit, f.p999), human(f.unit, f.maximum)});
+                    human(f.unit, f.p99), human(f.unit, f.p999), human(f.unit, f.maximum),
+                    f.cpu > 0 ? printed("%.3f", f.cpu) : ""});
     if (baseline)
-      rows.back().insert(rows.back().end(), {human(f.unit, f.raw), f.raw > 0 ? printed("%.2f", f.ratio) : ""});
+      rows.back().insert(rows.back().end(), {human(f.unit, f.raw), f.raw > 0 ? printed("%.2f", f.ratio) : "",
+                                             f.raw_cpu > 0 ? printed("%.3f", f.raw_cpu) : ""});
   }
   std::vector<std::size_t> widths(rows.front().size(), 0);
   for (const auto& row : rows) {
@@ -69,6 +71,8 @@ std::string format_json(const BenchOptions& options, const std::vector<Figure>& 
                                   {"plane", f.plane},      {"spin", f.spin},       {"unit", f.unit},
                                   {"median", f.value}};
     if (f.maximum > 0) row.update({{"p99", f.p99}, {"p99.9", f.p999}, {"max", f.maximum}});
+    if (f.cpu > 0) row["cpu_s_per_gb"] = f.cpu;
+    if (f.raw_cpu > 0) row["raw_cpu_s_per_gb"] = f.raw_cpu;
     if (f.raw > 0) row.update({{"raw_median", f.raw}, {"ratio", f.ratio}});
     json["figures"].push_back(std::move(row));
   }

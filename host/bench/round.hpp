@@ -44,6 +44,8 @@ class Side {
   /// @param latencies  for ping_pong: appended with each round trip in nanoseconds, if not null
   virtual void lead(const Round& round, std::vector<std::int64_t>* latencies) = 0;
   virtual void follow(const Round& round) = 0;
+  /// Processor time that this side has used so far, in all rounds: that of the process, unless others work for it.
+  virtual std::int64_t cpu_ns() const;
 };
 
 }  // namespace ferry::bench
