@@ -2,8 +2,8 @@
 //
 // A plugin takes part when both its ends are on one machine (FERRY_CAP_LOCAL) and its `ephemeral_address` has a place
 // for a name, which makes its addresses ones that both sides can work out. Best first: transports that lend their
-// memory copy least and wake least; then by name, so that both sides agree. Loopback TCP does not take part: its ports
-// cannot be worked out from a name.
+// memory copy least and wake least; then those that tell who the other process is; then by name, so that both sides
+// agree. Loopback TCP does not take part: its ports cannot be worked out from a name.
 #include <algorithm>
 
 #include "ferry/sdk/runtime_directory.hpp"
@@ -57,8 +57,10 @@ std::vector<ConfiguredEndpoint> local_endpoints(const ConfiguredEndpoint& local,
                 "no plugin on the search path offers a local transport; see ferry inspect");
   }
   std::sort(plugins.begin(), plugins.end(), [](const Plugin* a, const Plugin* b) {
-    const bool a_lends = a->has(FERRY_CAP_LENDING);
-    return a_lends != b->has(FERRY_CAP_LENDING) ? a_lends : a->name() < b->name();
+    for (const std::uint64_t better : {FERRY_CAP_LENDING, FERRY_CAP_CREDENTIALS}) {
+      if (a->has(better) != b->has(better)) return a->has(better);
+    }
+    return a->name() < b->name();
   });
   const std::string directory = runtime_directory(local);
   std::vector<ConfiguredEndpoint> endpoints;

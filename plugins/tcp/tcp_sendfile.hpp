@@ -8,10 +8,8 @@
 
 namespace ferry::tcp {
 
-/// sendfile(2) from `offset` of `file` to the socket `fd`, its results and errno, except that SIGPIPE is never raised:
-/// sendfile has no flag like MSG_NOSIGNAL, and the disposition of a signal belongs to the application. The signal that
-/// the kernel sends with EPIPE is aimed at the calling thread; it is blocked there for the call and taken out again.
-/// A SIGPIPE that was pending before stays pending. [any-thread]
+/// sendfile(2) from `offset` of `file` to the socket `fd`, its results and errno, except that SIGPIPE is never raised
+/// (see ferry/sdk/sigpipe.hpp). [any-thread]
 ssize_t send_file_without_signal(int fd, int file, std::uint64_t offset, std::size_t size) noexcept;
 
 }  // namespace ferry::tcp

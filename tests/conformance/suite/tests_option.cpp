@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <future>
 
 #include "flow.hpp"
 #include "suite.hpp"
@@ -73,6 +74,18 @@ void effective_values_are_sound(Context& context) {
   }
 }
 
+/// Connects with `transport`'s options, the listener being served meanwhile: some connects end only when it accepts.
+ferry_status connect_with(Transport& transport, Listener& listener, Connection& client, ferry_error* error = nullptr) {
+  auto accepting = std::async(std::launch::async, [&] {
+    Connection server;
+    static_cast<void>(listener.accept(in(5 * second), server));
+    return server;
+  });
+  const ferry_status status = transport.connect(listener.local_address(), in(5 * second), client, error);
+  if (status != FERRY_OK) listener.interrupt();
+  return status;
+}
+
 /// Whether the transport says that this system would grant the option of its own options; true when it does not say.
 bool would_grant(Transport& transport, std::uint32_t index) {
   const ferry_transport_ops* ops = transport.get()->ops;
@@ -103,7 +116,7 @@ void switches_take_effect(Context& context) {
         continue;
       }
       Connection connection;
-      const ferry_status status = transport.connect(listener.local_address(), in(5 * second), connection, &error);
+      const ferry_status status = connect_with(transport, listener, connection, &error);
       if (status != FERRY_OK) {
         text_of(error, status, "connect");
         continue;
@@ -132,7 +145,7 @@ void buffer_sizes_are_reported(Context& context) {
       if (!transport.set_option(row.name, concat(asked, "B"))) continue;
       Listener listener = context.listen();
       Connection connection;
-      if (transport.connect(listener.local_address(), in(5 * second), connection) != FERRY_OK) continue;
+      if (connect_with(transport, listener, connection) != FERRY_OK) continue;
       const Values values = effective_of(connection, table.size());
       if (!values.empty() && values[i].is_set != 0) granted[n] = values[i].integer;
     }
