@@ -1,5 +1,5 @@
-// The baseline of quic: ngtcp2 alone, in processes of a helper program (tests/bench/bare_quic), one for each end, so that
-// `ferry` itself links no transport's library. Both ends of a lane hand their rounds on to their helper.
+// The baseline of quic: ngtcp2 alone, in processes of a helper program (tests/bench/bare_quic), one for each end, so
+// that `ferry` itself links no transport's library. Both ends of a lane hand their rounds on to their helper.
 #pragma once
 
 #include <memory>

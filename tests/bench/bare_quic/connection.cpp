@@ -121,9 +121,9 @@ Connection::Connection(int socket, const sockaddr_in& local, const sockaddr_in& 
           "ngtcp2_conn_server_new");
   } else {
     const ngtcp2_cid theirs = random_id();
-    check(ngtcp2_conn_client_new(&raw, &theirs, &ours, &where, NGTCP2_PROTO_VER_V1, &table, &set, &params, nullptr,
-                                 this),
-          "ngtcp2_conn_client_new");
+    check(
+        ngtcp2_conn_client_new(&raw, &theirs, &ours, &where, NGTCP2_PROTO_VER_V1, &table, &set, &params, nullptr, this),
+        "ngtcp2_conn_client_new");
   }
   quic_.reset(raw);
   session_ = credentials.make_session(reference_);
@@ -131,9 +131,7 @@ Connection::Connection(int socket, const sockaddr_in& local, const sockaddr_in& 
 }
 
 ngtcp2_path Connection::path() {
-  const auto address = [](sockaddr_in& in) {
-    return ngtcp2_addr{reinterpret_cast<ngtcp2_sockaddr*>(&in), sizeof(in)};
-  };
+  const auto address = [](sockaddr_in& in) { return ngtcp2_addr{reinterpret_cast<ngtcp2_sockaddr*>(&in), sizeof(in)}; };
   return {address(local_), address(remote_), nullptr};
 }
 

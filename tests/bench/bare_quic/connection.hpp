@@ -50,7 +50,9 @@ class Connection {
   void close();
   bool closed() const { return ngtcp2_conn_is_in_draining_period(quic_.get()) != 0; }
   /// Whether a packet is of this client.
-  bool is_from(const ngtcp2_cid& client) const { return ngtcp2_cid_eq(&client, ngtcp2_conn_get_dcid(quic_.get())) != 0; }
+  bool is_from(const ngtcp2_cid& client) const {
+    return ngtcp2_cid_eq(&client, ngtcp2_conn_get_dcid(quic_.get())) != 0;
+  }
 
  private:
   struct Burst;

@@ -1,5 +1,6 @@
-// The baseline of `ferry bench --baseline quic`: what ngtcp2 does on this machine with no Ferry code around it. A program of
-// its own, so that the `ferry` command links no transport's library: it starts one process of these for each end.
+// The baseline of `ferry bench --baseline quic`: what ngtcp2 does on this machine with no Ferry code around it. A
+// program of its own, so that the `ferry` command links no transport's library: it starts one process of these for each
+// end.
 //   ferry-bare-quic listen CONTROL         writes its port to CONTROL, then follows the rounds that it reads there
 //   ferry-bare-quic connect CONTROL PORT   leads them
 //   ferry-bare-quic handshakes COUNT       prints how long a handshake takes, with a server process of its own

@@ -45,8 +45,8 @@ Session Credentials::make_session(ngtcp2_crypto_conn_ref& reference) const {
   Session session(raw);
   check(gnutls_priority_set_direct(raw, priority, nullptr), "gnutls_priority_set_direct");
   check(gnutls_credentials_set(raw, GNUTLS_CRD_CERTIFICATE, credentials_), "gnutls_credentials_set");
-  const int configured = server_ ? ngtcp2_crypto_gnutls_configure_server_session(raw)
-                                 : ngtcp2_crypto_gnutls_configure_client_session(raw);
+  const int configured =
+      server_ ? ngtcp2_crypto_gnutls_configure_server_session(raw) : ngtcp2_crypto_gnutls_configure_client_session(raw);
   if (configured != 0) throw std::runtime_error("ngtcp2_crypto_gnutls_configure_session failed");
   gnutls_session_set_ptr(raw, &reference);
   std::string protocol = "bare";
