@@ -84,6 +84,10 @@ std::string tagged(const Digest& digest, std::string_view payload) {
   return "{" + std::string(digest.name) + "}" + std::string(payload);
 }
 
+std::string_view text_of(ConstBytes message) noexcept {
+  return {reinterpret_cast<const char*>(message.data()), message.size()};
+}
+
 std::string random_text(std::size_t size) {
   std::string text(size, '\0');
   fill_random(std::as_writable_bytes(std::span(text)));
@@ -108,10 +112,16 @@ std::optional<std::string> Authentication::take_message() {
   return message;
 }
 
+bool Authentication::is_challenge(ConstBytes message) noexcept {
+  const std::string_view text = text_of(message);
+  return text.size() >= challenge_prefix.size() + old_nonce_bytes && text.size() <= max_message_bytes &&
+         text.starts_with(challenge_prefix);
+}
+
 void Authentication::receive(ConstBytes message) {
   if (state_ != State::working) return;
   if (message.size() > max_message_bytes) return fail("the peer sent a handshake message longer than 256 bytes");
-  const std::string_view text(reinterpret_cast<const char*>(message.data()), message.size());
+  const std::string_view text = text_of(message);
   switch (step_) {
     case Step::expect_challenge:
       return answer_challenge(text);

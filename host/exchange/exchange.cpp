@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "ferry/authentication.hpp"
 #include "standard_streams.hpp"
 
 namespace ferry::host {
@@ -56,6 +57,13 @@ Ending pump_output(const Wire& wire) {
 
 void judge(ExchangeReport& report, const Ending& ending) {
   if (ending.status == Status::ok || report.code != ExitCode::ok) return;
+  if (ending.status == Status::authentication) {
+    report.code = ExitCode::connect;
+    report.problem =
+        "the peer asks for a key before anything else, and answers nothing without one; connect to a link "
+        "with its \"authkey\" (see --config)";
+    return;
+  }
   const bool timed_out = ending.status == Status::timed_out;
   const std::string why = timed_out ? "the deadline passed" : std::string(describe(ending.status));
   switch (ending.place) {
@@ -173,6 +181,7 @@ ExchangeReport exchange_messages(Channel channel, Deadline deadline) {
     ConstBytes message;
     const Status status = channel.receive_view(message, deadline);
     if (status != Status::ok) return status;
+    if (received == 0 && Authentication::is_challenge(message)) return Status::authentication;
     ++received;
     line.assign(reinterpret_cast<const char*>(message.data()), message.size());
     line += '\n';

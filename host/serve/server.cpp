@@ -51,10 +51,7 @@ Server::~Server() { stop_accepting(); }
 void Server::apply(const std::vector<ServiceConfig>& configs, const std::shared_ptr<Runtime>& runtime) {
   Services services;
   Slots wanted = resolve(configs, runtime, services);
-  std::map<std::string, Listener> fresh;  // opened before anything that runs is touched
-  for (const auto& [key, slot] : wanted)
-    if (!slots_.contains(key)) fresh.emplace(key, runtime->listen(slot->endpoint));
-
+  Fresh fresh = listen_at_new(wanted);
   for (const ServiceConfig& config : configs) services.at(config.name)->configure(config, runtime);
   for (auto it = slots_.begin(); it != slots_.end();) {
     const auto kept = wanted.find(it->first);
@@ -92,6 +89,43 @@ Server::Slots Server::resolve(const std::vector<ServiceConfig>& configs, const s
     }
   }
   return slots;
+}
+
+// Before anything that runs is touched - but for an address that a listener which goes holds, all of it or a part: a
+// port at 127.0.0.1 that moves to 0.0.0.0. Then what goes of that scheme is closed first, and comes back if it must.
+// One whose address the system chose could not come back to it, and stays until the reload has succeeded.
+Server::Fresh Server::listen_at_new(const Slots& wanted) {
+  Fresh fresh;
+  std::vector<Slot*> closed;
+  try {
+    for (const auto& [key, slot] : wanted) {
+      if (slots_.contains(key)) continue;
+      try {
+        fresh.emplace(key, slot->origin->listen(slot->endpoint));
+      } catch (const Error& error) {
+        if (error.status() != Status::address_in_use || !close_departing(slot->endpoint, wanted, closed)) throw;
+        fresh.emplace(key, slot->origin->listen(slot->endpoint));
+      }
+    }
+  } catch (...) {
+    fresh.clear();
+    for (Slot* slot : closed) reopen(*slot);
+    throw;
+  }
+  return fresh;
+}
+
+bool Server::close_departing(const ResolvedEndpoint& in_favour_of, const Slots& wanted, std::vector<Slot*>& closed) {
+  const std::size_t before = closed.size();
+  for (const auto& [key, slot] : slots_) {
+    const Endpoint& endpoint = slot->endpoint.endpoint;
+    if (wanted.contains(key) || endpoint.scheme != in_favour_of.endpoint.scheme) continue;
+    if (endpoint.address != parse_endpoint(slot->listener->descriptor()).address) continue;
+    if (std::find(closed.begin(), closed.end(), slot.get()) != closed.end()) continue;
+    slot->listener->close();
+    closed.push_back(slot.get());
+  }
+  return closed.size() > before;
 }
 
 void Server::open(Slot& slot, Listener listener) {
@@ -137,9 +171,19 @@ void Server::replace(Slot& old, Slot& wanted) {
     old.endpoint = wanted.endpoint;
   } catch (const Error& error) {
     log_line(FERRY_LOG_ERROR, "cannot listen with the new options, keeping the old: {}", error.what());
-    open(old, old.origin->listen(old.endpoint));
+    return reopen(old);
   }
   announce(old);
+}
+
+// After a failure, so a second one has nobody to go to but the log.
+void Server::reopen(Slot& slot) {
+  try {
+    open(slot, slot.origin->listen(slot.endpoint));
+    announce(slot);
+  } catch (const Error& error) {
+    log_line(FERRY_LOG_ERROR, "cannot listen again as before: {}", error.what());
+  }
 }
 
 void Server::announce(const Slot& slot) const {

@@ -31,7 +31,8 @@ class Server {
   ~Server();
 
   /// Makes what runs match `configs`, opened through `runtime`, and prints a readiness line per new listener. Throws
-  /// when an option does not resolve or a new address cannot be listened at; what ran before then runs on unchanged.
+  /// when an option does not resolve or a new address cannot be listened at; what ran before then runs on unchanged (a
+  /// listener whose address was to be taken over was closed for that moment).
   void apply(const std::vector<ServiceConfig>& configs, const std::shared_ptr<Runtime>& runtime);
   /// Called after each client was handed to its service.
   void on_accept(std::function<void()> handler) { on_accept_ = std::move(handler); }
@@ -53,12 +54,16 @@ class Server {
     ferry_listener* raw = nullptr;  // owned by `listener`
   };
   using Slots = std::map<std::string, std::unique_ptr<Slot>>;
+  using Fresh = std::map<std::string, Listener>;  // by the key of its slot
   using Services = std::map<std::string, std::shared_ptr<Service>>;
 
   Slots resolve(const std::vector<ServiceConfig>& configs, const std::shared_ptr<Runtime>& runtime, Services& services);
+  Fresh listen_at_new(const Slots& wanted);
+  bool close_departing(const ResolvedEndpoint& in_favour_of, const Slots& wanted, std::vector<Slot*>& closed);
   void open(Slot& slot, Listener listener);
   void update(Slot& old, Slot& wanted);
   void replace(Slot& old, Slot& wanted);
+  void reopen(Slot& slot);
   void announce(const Slot& slot) const;
   void retire_services(Services wanted);
 

@@ -166,3 +166,12 @@ TEST_CASE("anything but a welcome is a refusal") {
 TEST_CASE("an empty key is refused: it would let everybody in") {
   CHECK_THROWS_AS(Authentication(Role::listener, ""), Error);
 }
+
+TEST_CASE("a challenge is told from a message that only begins like one") {
+  Authentication listener(Role::listener, "key");
+  CHECK(Authentication::is_challenge(bytes(*listener.take_message())));
+  CHECK(Authentication::is_challenge(bytes("#CHALLENGE#" + std::string(20, 'n'))));
+  CHECK_FALSE(Authentication::is_challenge(bytes("#CHALLENGE# accepted")));
+  CHECK_FALSE(Authentication::is_challenge(bytes("#CHALLENGE#" + std::string(300, 'n'))));
+  CHECK_FALSE(Authentication::is_challenge(bytes("hello")));
+}

@@ -45,6 +45,9 @@ class Authentication {
   /// No message of the handshake is longer (CPython's own bound).
   static constexpr std::size_t max_message_bytes = 256;
 
+  /// Whether a message that was expected from an application is a listener's challenge instead: it wants a key.
+  static bool is_challenge(ConstBytes message) noexcept;
+
   /// `key` is copied, and wiped on destruction. Throws Error(invalid) when it is empty, Error(io) without randomness.
   Authentication(Role role, std::string_view key);
   ~Authentication();

@@ -6,7 +6,7 @@ import threading
 import unittest
 from multiprocessing import AuthenticationError
 
-from ferry_process import LIMIT_S, TestCase, address_of, dial, receive_all, run
+from ferry_process import LIMIT_S, TestCase, address_of, dial, in_thread, receive_all, run
 
 KEY = "correct horse"
 SANITIZED = bool(os.environ.get("FERRY_SANITIZE"))
@@ -66,6 +66,24 @@ class Authkey(TestCase):
             done = run("connect", "echo", "--config", config, "--messages", stdin=b"one\ntwo\n")
             self.assertEqual(done.returncode, code, done.stderr)
             self.assertEqual(done.stdout, b"one\ntwo\n" if code == 0 else b"")
+
+    def test_a_ferry_client_that_names_no_key_is_told_so(self):
+        _, (descriptor,) = self.echo(authkey=KEY)
+        with multiprocessing.connection.Listener(("127.0.0.1", 0), authkey=KEY.encode()) as listener:
+            def refuse():
+                for _ in range(2):
+                    with self.assertRaises((AuthenticationError, EOFError, ConnectionError)):
+                        listener.accept()
+
+            with in_thread(refuse):
+                self.check_told_of_the_key("tcp://127.0.0.1:%d" % listener.address[1])
+        self.check_told_of_the_key(descriptor)
+
+    def check_told_of_the_key(self, descriptor):
+        for stdin in (b"", b"one\n"):
+            done = run("connect", descriptor, "--messages", stdin=stdin)
+            self.assertEqual((done.returncode, done.stdout), (5, b""))
+            self.assertIn(b"asks for a key", done.stderr)
 
     def test_ferry_client_against_a_python_listener(self):
         with multiprocessing.connection.Listener(("127.0.0.1", 0), authkey=KEY.encode()) as listener:

@@ -3,6 +3,7 @@ import json
 import os
 import re
 import signal
+import socket
 import stat
 import unittest
 
@@ -209,6 +210,40 @@ class Reload(TestCase):
         client = self.dial(descriptor)
         client.sendall(b"x")
         self.assertEqual(receive_exactly(client, 1), b"x")
+
+    def own_port(self):
+        """A port that the system gives to nobody else while the test runs; listening at it is free."""
+        holder = socket.socket()
+        self.addCleanup(holder.close)
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", 0))
+        return holder.getsockname()[1]
+
+    def test_a_port_may_move_to_a_wider_address_and_back(self):
+        ferry, (narrow,) = self.serve({**ECHO, "listen": [f"tcp://127.0.0.1:{self.own_port()}"]})
+        client = self.dial(narrow)
+        wide = narrow.replace("127.0.0.1", "0.0.0.0")
+        for descriptor, elsewhere in ((wide, True), (narrow, False)):
+            self.reload(ferry, {**ECHO, "listen": [descriptor]})
+            self.dial(narrow)
+            if elsewhere:
+                self.dial(narrow.replace("127.0.0.1", "127.0.0.2"))
+            else:
+                with self.assertRaises(ConnectionRefusedError):
+                    dial(narrow.replace("127.0.0.1", "127.0.0.2"))
+        client.sendall(b"x")
+        self.assertEqual(receive_exactly(client, 1), b"x")
+
+    def test_a_wider_address_moves_back_when_the_rest_of_the_reload_fails(self):
+        taken, target = self.listener()
+        ferry, (narrow,) = self.serve({**ECHO, "listen": [f"tcp://127.0.0.1:{self.own_port()}"]})
+        wide = narrow.replace("127.0.0.1", "0.0.0.0")  # is opened before the address that is taken: keys are sorted
+        self.write("app.json", {"services": [{**ECHO, "listen": [wide, target]}]})
+        ferry.signal(signal.SIGHUP)
+        ferry.log.wait_for("reload failed.*" + re.escape(target.removeprefix("tcp://")))
+        self.dial(ferry.listening(2)[1])
+        with self.assertRaises(ConnectionRefusedError):
+            dial(narrow.replace("127.0.0.1", "127.0.0.2"))
 
 
 if __name__ == "__main__":
