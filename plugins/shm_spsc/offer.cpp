@@ -5,7 +5,7 @@
 #include <string>
 
 #include "ferry/plugin.hpp"
-#include "ring_layout.hpp"
+#include "ring_machine.hpp"
 
 namespace ferry::shm_spsc {
 namespace {

@@ -15,7 +15,7 @@
 
 #include "ferry/sdk/unique_fd.hpp"
 #include "offer.hpp"
-#include "ring_layout.hpp"
+#include "ring_machine.hpp"
 
 namespace ferry::shm_spsc {
 
