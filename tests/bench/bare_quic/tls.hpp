@@ -5,7 +5,6 @@
 #include <ngtcp2/ngtcp2_crypto.h>
 
 #include <memory>
-#include <string>
 
 namespace ferry::bare_quic {
 
@@ -17,7 +16,7 @@ using Session = std::unique_ptr<gnutls_session_int, SessionDeleter>;
 /// One process's certificate, or none: made once, shared by its sessions.
 class Credentials {
  public:
-  Credentials(bool server, std::string alpn);
+  explicit Credentials(bool server);
   Credentials(const Credentials&) = delete;
   Credentials& operator=(const Credentials&) = delete;
   ~Credentials();
@@ -28,7 +27,6 @@ class Credentials {
 
  private:
   bool server_;
-  std::string alpn_;
   gnutls_certificate_credentials_t credentials_ = nullptr;
 };
 

@@ -162,14 +162,38 @@ void Listener::close() {
   ended->ops->close(ended);
 }
 
+namespace {
+
+std::vector<OptionSetting>& base_settings() {
+  static std::vector<OptionSetting> settings;
+  return settings;
+}
+
+OptionSetting setting_of(std::string name, std::string text) {
+  OptionSetting setting;
+  setting.name = std::move(name);
+  setting.text = std::move(text);
+  return setting;
+}
+
+}  // namespace
+
+void set_transport_options(std::span<const std::string> options) {
+  for (const std::string& option : options) {
+    const std::size_t equals = option.find('=');
+    require(equals != std::string::npos, "--option ", option, " is not NAME=VALUE");
+    base_settings().push_back(setting_of(option.substr(0, equals), option.substr(equals + 1)));
+  }
+}
+
 OptionTable table_of(const ferry_plugin& plugin) noexcept {
   return {plugin.options, plugin.option_count, plugin.option_stride};
 }
 
 Transport::Transport(const ferry_plugin& plugin, const ferry_host& host) : table_(table_of(plugin)) {
   std::vector<std::string> problems;
-  options_ = OptionValues::resolve(table_, {}, problems);
-  require(problems.empty(), "a default of the option table is not valid: ", problems.empty() ? "" : problems.front());
+  options_ = OptionValues::resolve(table_, base_settings(), problems);
+  require(problems.empty(), "a default or given option is not valid: ", problems.empty() ? "" : problems.front());
   Error error;
   const ferry_values values = options_.abi();
   const CallMark mark(Call::create);
@@ -192,11 +216,10 @@ Transport::~Transport() {
 
 bool Transport::set_option(const std::string& name, const std::string& text) {
   if (table_.find(name) < 0) return false;
-  OptionSetting setting;
-  setting.name = name;
-  setting.text = text;
+  std::vector<OptionSetting> settings = base_settings();
+  settings.push_back(setting_of(name, text));
   std::vector<std::string> problems;
-  OptionValues changed = OptionValues::resolve(table_, {&setting, 1}, problems);
+  OptionValues changed = OptionValues::resolve(table_, settings, problems);
   if (problems.empty()) options_ = std::move(changed);
   return problems.empty();
 }

@@ -82,6 +82,10 @@ class Listener {
   ferry_listener* listener_ = nullptr;
 };
 
+/// What every Transport made from here on has instead of the plugin's defaults, as NAME=VALUE. Before any thread
+/// starts.
+void set_transport_options(std::span<const std::string> options);
+
 class Transport {
  public:
   Transport() noexcept = default;

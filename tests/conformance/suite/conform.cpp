@@ -80,7 +80,8 @@ void judge(Result& result, const Ending& ending, const Report& report, int limit
 
 class Runner {
  public:
-  Runner(std::filesystem::path plugin, std::vector<std::string> self) : self_(std::move(self)) {
+  Runner(std::filesystem::path plugin, std::vector<std::string> options, std::vector<std::string> self)
+      : self_(std::move(self)), options_(std::move(options)) {
     facts_.path = std::move(plugin);
   }
   const PluginFacts& facts() const noexcept { return facts_; }
@@ -97,6 +98,7 @@ class Runner {
     spawn.arguments = self_;
     spawn.arguments.insert(spawn.arguments.end(),
                            {facts_.path.string(), "--in-process", name, "--work-dir", dir.work().root.string()});
+    for (const std::string& option : options_) spawn.arguments.insert(spawn.arguments.end(), {"--option", option});
     spawn.standard_output = output;
     spawn.standard_error = output;
     spawn.own_group = true;
@@ -136,6 +138,7 @@ class Runner {
   }
 
   std::vector<std::string> self_;
+  std::vector<std::string> options_;
   PluginFacts facts_;
 };
 
@@ -189,6 +192,11 @@ int run_suite(const Settings& settings, const std::vector<Test>& tests, Runner& 
 void add_options(CLI::App& command, Settings& settings) {
   command.add_option("plugin", settings.plugin, "The plugin's file, or its name in the search path")
       ->type_name("PLUGIN");
+  command
+      .add_option("--option", settings.options,
+                  "An option of the transport for every test, as certificates that it cannot do without")
+      ->type_name("NAME=VALUE")
+      ->allow_extra_args(false);
   command.add_option("--filter", settings.filter, "Run the tests whose names match this shell pattern")
       ->type_name("PATTERN");
   command.add_option("--repeat", settings.repeat, "Run each test this many times")->check(CLI::Range(1, 1'000'000));
@@ -226,7 +234,7 @@ int run(const Settings& settings, const std::vector<std::string>& self) {
     std::cerr << "conform: say which plugin: a file, or a name in the search path\n";
     return exit_usage;
   }
-  Runner runner(find_plugin(settings), self);
+  Runner runner(find_plugin(settings), settings.options, self);
   return run_suite(settings, tests, runner);
 }
 

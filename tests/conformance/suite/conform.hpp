@@ -16,6 +16,7 @@ struct Settings {
   std::vector<std::filesystem::path> plugin_dirs;  ///< searched before the default ones
   std::string filter = "*";                        ///< a shell pattern of test names
   int repeat = 1;
+  std::vector<std::string> options;  ///< NAME=VALUE, for every transport that a test makes
   bool list = false;
   bool json = false;
   std::filesystem::path junit;
@@ -25,7 +26,8 @@ struct Settings {
   bool as_peer = false;
 };
 
-/// Adds PLUGIN, --filter, --repeat, --list, --junit and --in-process to a command; --json is the caller's own.
+/// Adds PLUGIN, --option, --filter, --repeat, --list, --junit and --in-process to a command; --json is the caller's
+/// own.
 void add_options(CLI::App& command, Settings& settings);
 
 /// Runs what the settings ask for and prints the results. `self` starts this command again: its path and verb.

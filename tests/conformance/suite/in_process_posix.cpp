@@ -72,7 +72,9 @@ int run_in_process(const Settings& settings, const std::vector<std::string>& sel
   std::vector<std::string> again = self;
   const std::filesystem::path plugin = find_plugin(settings);
   again.insert(again.end(), {plugin.string(), "--in-process", settings.in_process, "--work-dir", work.root.string()});
+  for (const std::string& option : settings.options) again.insert(again.end(), {"--option", option});
   try {
+    set_transport_options(settings.options);
     Context context(plugin, work.files(), again);
     if (settings.as_peer) return serve_commands(context);
     note_facts(report.page(), context.plugin());

@@ -1,0 +1,103 @@
+// The quic transport plugin: its description and the transport object. See README.md.
+#include <sys/stat.h>
+
+#include <map>
+#include <mutex>
+
+#include "quic_connect.hpp"
+#include "quic_connection.hpp"
+#include "quic_listener.hpp"
+
+namespace ferry::quic {
+namespace {
+
+/// Credentials by the files they were read from, so that a connect does not parse a CA bundle again. A file that
+/// changed is read anew; connections made before keep what they had.
+class CredentialsCache {
+ public:
+  std::shared_ptr<const Credentials> get(const Settings& settings, bool server) {
+    std::string key = server ? "s" : settings.insecure ? "i" : settings.pins.empty() ? "c" : "p";
+    for (const std::string& file : {settings.ca, settings.cert, settings.key, settings.client_ca}) {
+      struct stat facts {};
+      if (!file.empty()) (void)::stat(file.c_str(), &facts);
+      key += '\n' + file + '\n' + std::to_string(facts.st_ino) + '.' + std::to_string(facts.st_mtim.tv_sec) + '.' +
+             std::to_string(facts.st_mtim.tv_nsec);
+    }
+    const std::scoped_lock lock(mutex_);
+    std::shared_ptr<const Credentials>& entry = entries_[key];
+    if (entry == nullptr) {
+      if (entries_.size() > max_entries) {
+        entries_.clear();
+        return entries_[key] = std::make_shared<Credentials>(settings, server);
+      }
+      entry = std::make_shared<Credentials>(settings, server);
+    }
+    return entry;
+  }
+
+ private:
+  static constexpr std::size_t max_entries = 64;
+  std::mutex mutex_;
+  std::map<std::string, std::shared_ptr<const Credentials>> entries_;
+};
+
+class QuicTransport : public plugin::Transport<QuicTransport> {
+ public:
+  QuicTransport(const ferry_host& host, plugin::Options) : engine_(host) {}
+
+  std::unique_ptr<QuicConnection> connect(const char* address, plugin::Options options, std::int64_t deadline_ns,
+                                          const ferry_cancel* cancel, ferry_status& why_not) {
+    const plugin::HostAddress target = plugin::parse_host_address(address);
+    plugin::require_dialable(target);
+    const auto settings = std::make_shared<const Settings>(options);
+    if (deadline_ns == FERRY_NO_WAIT) {  // a handshake takes waiting, always
+      why_not = FERRY_WOULD_BLOCK;
+      return nullptr;
+    }
+    const auto credentials = credentials_.get(*settings, false);
+    engine_.start();
+    if (settings->insecure) {
+      engine_.log(FERRY_LOG_WARNING,
+                  std::string("quic ") + address +
+                      ": insecure=true takes any certificate; anybody on the path can read and forge");
+    }
+    const auto candidates = plugin::resolve(target, plugin::AddressFamily::any, deadline_ns, cancel);
+    const std::string& name = settings->server_name.empty() ? target.host : settings->server_name;
+    const auto session = connect_first(engine_, candidates, name, settings, credentials, deadline_ns, cancel);
+    return std::make_unique<QuicConnection>(engine_, session->primary());
+  }
+
+  std::unique_ptr<QuicListener> listen(const char* address, plugin::Options options) {
+    const plugin::HostAddress at = plugin::parse_host_address(address);
+    const auto settings = std::make_shared<const Settings>(options);
+    auto credentials = credentials_.get(*settings, true);
+    engine_.start();
+    return std::make_unique<QuicListener>(engine_, at, settings, std::move(credentials));
+  }
+
+  void effective(plugin::Options options, ferry_value* values, std::uint32_t count) const {
+    read_back(Settings(options), values, count);
+  }
+
+  static void check_address(std::string_view address) { plugin::parse_host_address(address); }
+
+ private:
+  CredentialsCache credentials_;
+  Engine engine_;
+};
+
+constexpr const char* schemes[] = {"quic", nullptr};
+
+}  // namespace
+}  // namespace ferry::quic
+
+FERRY_PLUGIN(ferry::quic::QuicTransport, {.name = "quic",
+                                          .version = "0.1.0",
+                                          .description = "QUIC (RFC 9000): TLS 1.3 over UDP, on ngtcp2 and GnuTLS",
+                                          .licence = "Apache-2.0",
+                                          .schemes = ferry::quic::schemes,
+                                          .capabilities = FERRY_CAP_STREAM | FERRY_CAP_HALF_CLOSE | FERRY_CAP_RESET |
+                                                          FERRY_CAP_REMOTE | FERRY_CAP_ENCRYPTED | FERRY_CAP_EPHEMERAL,
+                                          .options = ferry::quic::option_table.data(),
+                                          .option_count = ferry::quic::option_count,
+                                          .ephemeral_address = "127.0.0.1:0"});

@@ -1,0 +1,238 @@
+#include "quic_acceptor.hpp"
+
+#include <algorithm>
+#include <array>
+
+namespace ferry::quic {
+namespace {
+
+// Handshakes of unproven addresses at once; with more under way, clients must return a token first.
+constexpr std::uint32_t unproven_handshakes = 64;
+constexpr std::uint64_t token_lifetime_ns = 10'000'000'000;
+constexpr std::size_t min_initial_bytes = 1200;  // RFC 9000, section 14.1
+// Resets are answers to strangers: smaller than what came (RFC 9000, section 10.3.3) and no more than so many a second.
+constexpr std::uint32_t max_resets_per_second = 1000;
+constexpr std::size_t min_reset_trigger_bytes = 43;
+constexpr std::uint32_t max_log_lines_per_second = 10;
+constexpr std::size_t max_refusals_kept = 16;
+constexpr std::uint64_t ns_per_s = 1'000'000'000;
+
+}  // namespace
+
+// ------------------------------------------------------------------------------------------------- for accept
+
+Acceptor::Next Acceptor::take() {
+  const std::scoped_lock lock(mutex_);
+  Next out;
+  if (!established_.empty()) {
+    out.session = std::move(established_.front());
+    established_.pop_front();
+  } else if (!refusals_.empty()) {
+    out = std::move(refusals_.front());
+    refusals_.pop_front();
+  }
+  return out;
+}
+
+bool Acceptor::has_next() {
+  const std::scoped_lock lock(mutex_);
+  return !established_.empty() || !refusals_.empty();
+}
+
+void Acceptor::established(Session& session) {
+  --handshakes_;
+  ++live_;
+  session.handle_made();  // that of the queue
+  {
+    const std::scoped_lock lock(mutex_);
+    established_.push_back(session.shared_from_this());
+  }
+  wakeup_.notify();
+}
+
+void Acceptor::refused(Session& session) {
+  --handshakes_;
+  if (!open_) return;
+  if (lines_in_second_++ < max_log_lines_per_second) {
+    engine_.log(FERRY_LOG_PEER_MISBEHAVING, "quic " + socket_.local().text() + " turned " +
+                                                session.first_peer().text() + " away: " + session.failure_text());
+  }
+  // A client that gave up or never came back is nobody's news; one that could not prove who it is may be.
+  if (session.failure() != FERRY_AUTHENTICATION) return;
+  {
+    const std::scoped_lock lock(mutex_);
+    if (refusals_.size() >= max_refusals_kept) return;
+    refusals_.push_back({nullptr, session.failure(), session.first_peer().text() + ": " + session.failure_text()});
+  }
+  wakeup_.notify();
+}
+
+void Acceptor::ended(Session&) noexcept {
+  --live_;
+  retire_if_idle();
+}
+
+// ------------------------------------------------------------------------------------------- opening and closing
+
+void Acceptor::open(std::shared_ptr<const Settings> settings, std::shared_ptr<const Credentials> credentials) {
+  settings_ = std::move(settings);
+  credentials_ = std::move(credentials);
+  if (!open_ && live_ == 0) {
+    engine_.add_socket(socket_, *this);
+    engine_.acceptors().push_back(shared_from_this());
+  }
+  open_ = true;
+}
+
+void Acceptor::close() noexcept {
+  if (!open_) return;
+  open_ = false;
+  // Of those that are closed already, nothing is left but answers to late packets: they would only hold the port.
+  for (Session* session : engine_.sessions_of(*this)) {
+    if (session->phase() == Phase::connecting || session->conn() == nullptr) session->cut();
+  }
+  std::deque<std::shared_ptr<Session>> unwanted;
+  {
+    const std::scoped_lock lock(mutex_);
+    unwanted.swap(established_);
+    refusals_.clear();
+  }
+  for (const auto& session : unwanted) {
+    const std::shared_ptr<Stream> stream = session->primary();
+    session->handle_closed(*stream, true);
+  }
+  retire_if_idle();
+}
+
+void Acceptor::retire_if_idle() noexcept {
+  if (!is_idle()) return;
+  engine_.remove_socket(socket_);
+  std::erase_if(engine_.acceptors(), [this](const auto& other) { return other.get() == this; });
+}
+
+// ---------------------------------------------------------------------------------------------------- packets
+
+void Acceptor::on_writable() {
+  engine_.watch_writable(socket_, false);
+  for (Session* session : engine_.sessions_of(*this)) engine_.flush_later(*session);
+}
+
+void Acceptor::on_packet(const Packet& packet, std::uint64_t now) {
+  ngtcp2_version_cid ids;
+  const int result = ngtcp2_pkt_decode_version_cid(&ids, packet.bytes.data(), packet.bytes.size(), connection_id_bytes);
+  if (result != 0 && result != NGTCP2_ERR_VERSION_NEGOTIATION) return;
+  if (result == 0) {
+    if (Session* session = engine_.find({reinterpret_cast<const char*>(ids.dcid), ids.dcidlen})) {
+      if (session->is_of(*this)) session->on_packet(packet, now);
+      return;
+    }
+  }
+  if (now / ns_per_s != second_) {
+    second_ = now / ns_per_s;
+    resets_in_second_ = 0;
+    lines_in_second_ = 0;
+  }
+  const bool long_header = (packet.bytes[0] & 0x80) != 0;
+  if (!long_header) return send_reset(packet, ids, now);
+  if (packet.bytes.size() < min_initial_bytes) return;
+  if (result != 0 || ids.version != NGTCP2_PROTO_VER_V1) return send_version_negotiation(packet, ids);
+  first_packet(packet, ids, now);
+}
+
+void Acceptor::first_packet(const Packet& packet, const ngtcp2_version_cid&, std::uint64_t now) {
+  ngtcp2_pkt_hd header;
+  if (ngtcp2_accept(&header, packet.bytes.data(), packet.bytes.size()) != 0 || header.type != NGTCP2_PKT_INITIAL)
+    return;
+  if (!open_) return send_refusal(packet, header, NGTCP2_CONNECTION_REFUSED);
+  std::optional<ngtcp2_cid> original;
+  if (header.token.len > 0 && header.token.base[0] == NGTCP2_CRYPTO_TOKEN_MAGIC_RETRY) {
+    if (!check_token(packet, header, original, now)) return send_refusal(packet, header, NGTCP2_INVALID_TOKEN);
+  }
+  const bool crowded = handshakes_ >= unproven_handshakes;
+  const bool must_prove = settings_->retry == Retry::always || (settings_->retry == Retry::automatic && crowded);
+  if (must_prove && !original) return send_retry(packet, header, now);
+  std::size_t waiting = handshakes_;
+  {
+    const std::scoped_lock lock(mutex_);
+    waiting += established_.size();
+  }
+  if (waiting >= settings_->backlog) return;  // it will ask again, as TCP's clients do
+  auto session = std::make_shared<Session>(engine_, settings_, true);
+  ++handshakes_;
+  try {
+    session->accept(shared_from_this(), {header, packet, original}, credentials_);
+  } catch (const plugin::Failure& failure) {
+    --handshakes_;
+    engine_.log(FERRY_LOG_ERROR, std::string("quic: ") + failure.what());
+    return;
+  }
+  session->on_packet(packet, now);
+}
+
+bool Acceptor::check_token(const Packet& packet, const ngtcp2_pkt_hd& header, std::optional<ngtcp2_cid>& original,
+                           std::uint64_t now) {
+  ngtcp2_cid id;
+  const auto& secret = engine_.secret();
+  if (ngtcp2_crypto_verify_retry_token(&id, header.token.base, header.token.len, secret.data(), secret.size(),
+                                       header.version, packet.remote.get(), packet.remote.size, &header.dcid,
+                                       token_lifetime_ns, now) != 0) {
+    return false;
+  }
+  original = id;
+  return true;
+}
+
+// ------------------------------------------------------------------------------------- answers without a connection
+
+void Acceptor::answer(const Packet& packet, std::span<const std::uint8_t> bytes) {
+  (void)socket_.send({&packet.local, &packet.remote, 0, bytes.size(), bytes});
+  (void)socket_.take_send_error();
+}
+
+void Acceptor::send_retry(const Packet& packet, const ngtcp2_pkt_hd& header, std::uint64_t now) {
+  const ngtcp2_cid id = random_id(connection_id_bytes);
+  const auto& secret = engine_.secret();
+  std::array<std::uint8_t, NGTCP2_CRYPTO_MAX_RETRY_TOKENLEN> token;
+  const ngtcp2_ssize token_size =
+      ngtcp2_crypto_generate_retry_token(token.data(), secret.data(), secret.size(), header.version,
+                                         packet.remote.get(), packet.remote.size, &id, &header.dcid, now);
+  if (token_size < 0) return;
+  std::array<std::uint8_t, 512> out;
+  const ngtcp2_ssize size = ngtcp2_crypto_write_retry(out.data(), out.size(), header.version, &header.scid, &id,
+                                                      &header.dcid, token.data(), static_cast<std::size_t>(token_size));
+  if (size > 0) answer(packet, {out.data(), static_cast<std::size_t>(size)});
+}
+
+void Acceptor::send_refusal(const Packet& packet, const ngtcp2_pkt_hd& header, std::uint64_t code) {
+  std::array<std::uint8_t, min_initial_bytes> out;
+  const ngtcp2_ssize size = ngtcp2_crypto_write_connection_close(out.data(), out.size(), header.version, &header.scid,
+                                                                 &header.dcid, code, nullptr, 0);
+  if (size > 0) answer(packet, {out.data(), static_cast<std::size_t>(size)});
+}
+
+void Acceptor::send_version_negotiation(const Packet& packet, const ngtcp2_version_cid& ids) {
+  constexpr std::array<std::uint32_t, 1> versions = {NGTCP2_PROTO_VER_V1};
+  std::array<std::uint8_t, min_initial_bytes> out;
+  std::uint8_t random = 0;
+  fill_random(&random, 1);
+  const ngtcp2_ssize size = ngtcp2_pkt_write_version_negotiation(
+      out.data(), out.size(), random, ids.scid, ids.scidlen, ids.dcid, ids.dcidlen, versions.data(), versions.size());
+  if (size > 0) answer(packet, {out.data(), static_cast<std::size_t>(size)});
+}
+
+void Acceptor::send_reset(const Packet& packet, const ngtcp2_version_cid& ids, std::uint64_t) {
+  if (packet.bytes.size() < min_reset_trigger_bytes || resets_in_second_++ >= max_resets_per_second) return;
+  ngtcp2_cid id;
+  ngtcp2_cid_init(&id, ids.dcid, ids.dcidlen);
+  const auto& secret = engine_.secret();
+  std::array<std::uint8_t, NGTCP2_STATELESS_RESET_TOKENLEN> token;
+  if (ngtcp2_crypto_generate_stateless_reset_token(token.data(), secret.data(), secret.size(), &id) != 0) return;
+  std::array<std::uint8_t, 25> random;  // with the token 41 bytes: looks like a packet, and is less than what came
+  fill_random(random.data(), random.size());
+  std::array<std::uint8_t, 64> out;
+  const ngtcp2_ssize size =
+      ngtcp2_pkt_write_stateless_reset(out.data(), out.size(), token.data(), random.data(), random.size());
+  if (size > 0) answer(packet, {out.data(), static_cast<std::size_t>(size)});
+}
+
+}  // namespace ferry::quic

@@ -1,0 +1,49 @@
+// The ABI's connection: a handle on one stream.
+#pragma once
+
+#include <memory>
+#include <string_view>
+
+#include "quic_session.hpp"
+
+namespace ferry::quic {
+
+/// Members are the ABI's connection operations; abi.h has their contracts.
+class QuicConnection : public plugin::Connection<QuicConnection> {
+ public:
+  /// Takes over a handle that the session counts already.
+  QuicConnection(Engine& engine, std::shared_ptr<Stream> stream) noexcept
+      : engine_(engine), stream_(std::move(stream)) {}
+  ~QuicConnection() {
+    const Engine::Inside inside(engine_);
+    stream_->session()->handle_closed(*stream_, aborted_);
+  }
+
+  std::int64_t read(void* data, std::uint64_t size, std::int64_t deadline_ns) {
+    return stream_->read(data, size, deadline_ns);
+  }
+  std::int64_t write(const ferry_iovec* pieces, std::uint32_t count, std::uint32_t flags, std::int64_t deadline_ns) {
+    return stream_->write(pieces, count, flags, deadline_ns);
+  }
+  std::int32_t arm(ferry_interest interest) noexcept { return stream_->arm(interest); }
+  ferry_status pollable(ferry_interest interest, ferry_pollable& out) noexcept {
+    return stream_->pollable(interest, out);
+  }
+  ferry_status shutdown_write() noexcept { return stream_->shutdown_write(); }
+  void interrupt() noexcept { stream_->interrupt(); }
+  ferry_status finish(std::int64_t deadline_ns) noexcept { return stream_->finish(deadline_ns); }
+  void abort_now() noexcept { aborted_ = true; }
+
+  void describe(ferry_connection_info& info) const;
+  void effective(ferry_value* values, std::uint32_t count) const noexcept {
+    read_back(stream_->session()->settings(), values, count);
+  }
+  static const void* extension(std::string_view id) noexcept;
+
+ private:
+  Engine& engine_;
+  const std::shared_ptr<Stream> stream_;
+  bool aborted_ = false;
+};
+
+}  // namespace ferry::quic

@@ -1,0 +1,121 @@
+#include "quic_ngtcp2.hpp"
+
+#include <cstring>
+
+#include "quic_engine.hpp"
+
+namespace ferry::quic {
+
+CloseReason reason_of_peer(ngtcp2_conn* conn) {
+  ngtcp2_connection_close_error error;
+  ngtcp2_conn_get_connection_close_error(conn, &error);
+  CloseReason out;
+  out.kind = error.type == NGTCP2_CONNECTION_CLOSE_ERROR_CODE_TYPE_APPLICATION ? CloseReason::Kind::application
+                                                                               : CloseReason::Kind::transport;
+  out.code = error.error_code;
+  for (std::size_t i = 0; i < error.reasonlen && i < 200; ++i) {  // the peer's text: kept printable and short
+    const auto c = static_cast<char>(error.reason[i]);
+    out.text += c >= 0x20 && c < 0x7f ? c : '?';
+  }
+  return out;
+}
+
+CloseReason reason_of_error(ngtcp2_conn* conn, int error) {
+  const std::uint8_t alert = ngtcp2_conn_get_tls_alert(conn);
+  if (alert != 0) return {CloseReason::Kind::transport, std::uint64_t{NGTCP2_CRYPTO_ERROR} | alert, {}};
+  return {CloseReason::Kind::transport, ngtcp2_err_infer_quic_transport_error_code(error), ngtcp2_strerror(error)};
+}
+
+std::size_t write_close(ngtcp2_conn* conn, const CloseReason& reason, std::span<std::uint8_t> out, std::uint64_t now) {
+  ngtcp2_connection_close_error error;
+  const auto* text = reinterpret_cast<const std::uint8_t*>(reason.text.data());
+  if (reason.kind == CloseReason::Kind::application) {
+    ngtcp2_connection_close_error_set_application_error(&error, reason.code, text, reason.text.size());
+  } else {
+    ngtcp2_connection_close_error_set_transport_error(&error, reason.code, text, reason.text.size());
+  }
+  const ngtcp2_ssize size =
+      ngtcp2_conn_write_connection_close(conn, nullptr, nullptr, out.data(), out.size(), &error, now);
+  return size > 0 ? static_cast<std::size_t>(size) : 0;
+}
+
+ngtcp2_path path_between(const SocketAddress& local, const SocketAddress& remote) noexcept {
+  ngtcp2_path out{};
+  out.local = {const_cast<sockaddr*>(local.get()), local.size};
+  out.remote = {const_cast<sockaddr*>(remote.get()), remote.size};
+  return out;
+}
+
+SocketAddress address_of(const ngtcp2_addr& address) noexcept {
+  SocketAddress out;
+  std::memcpy(&out.storage, address.addr, address.addrlen);
+  out.size = address.addrlen;
+  return out;
+}
+
+ngtcp2_cc_algo algorithm_of(CongestionControl cc) noexcept {
+  switch (cc) {
+    case CongestionControl::reno:
+      return NGTCP2_CC_ALGO_RENO;
+    case CongestionControl::bbr:
+      return NGTCP2_CC_ALGO_BBR;
+    case CongestionControl::bbr2:
+      return NGTCP2_CC_ALGO_BBR2;
+    case CongestionControl::cubic:
+      break;
+  }
+  return NGTCP2_CC_ALGO_CUBIC;
+}
+
+PathFigures figures_of(ngtcp2_conn* conn) noexcept {
+  ngtcp2_conn_stat stat;
+  ngtcp2_conn_get_conn_stat(conn, &stat);
+  return {stat.latest_rtt,
+          stat.smoothed_rtt,
+          stat.min_rtt,
+          stat.rttvar,
+          stat.cwnd,
+          stat.ssthresh,
+          stat.bytes_in_flight,
+          stat.max_tx_udp_payload_size,
+          stat.delivery_rate_sec,
+          stat.first_rtt_sample_ts != UINT64_MAX};
+}
+
+std::vector<std::string> connection_ids(ngtcp2_conn* conn) {
+  std::vector<ngtcp2_cid> ids(ngtcp2_conn_get_num_scid(conn));
+  ngtcp2_conn_get_scid(conn, ids.data());
+  std::vector<std::string> out;
+  for (const ngtcp2_cid& id : ids) out.push_back(text_of(id));
+  return out;
+}
+
+ngtcp2_cid random_id(std::size_t size) noexcept {
+  ngtcp2_cid out{};
+  out.datalen = size;
+  fill_random(out.data, size);
+  return out;
+}
+
+ngtcp2_callbacks crypto_callbacks(bool server) noexcept {
+  ngtcp2_callbacks out{};
+  if (server) {
+    out.recv_client_initial = ngtcp2_crypto_recv_client_initial_cb;
+  } else {
+    out.client_initial = ngtcp2_crypto_client_initial_cb;
+    out.recv_retry = ngtcp2_crypto_recv_retry_cb;
+  }
+  out.recv_crypto_data = ngtcp2_crypto_recv_crypto_data_cb;
+  out.encrypt = ngtcp2_crypto_encrypt_cb;
+  out.decrypt = ngtcp2_crypto_decrypt_cb;
+  out.hp_mask = ngtcp2_crypto_hp_mask_cb;
+  out.update_key = ngtcp2_crypto_update_key_cb;
+  out.delete_crypto_aead_ctx = ngtcp2_crypto_delete_crypto_aead_ctx_cb;
+  out.delete_crypto_cipher_ctx = ngtcp2_crypto_delete_crypto_cipher_ctx_cb;
+  out.get_path_challenge_data = ngtcp2_crypto_get_path_challenge_data_cb;
+  out.version_negotiation = ngtcp2_crypto_version_negotiation_cb;
+  out.rand = [](std::uint8_t* bytes, std::size_t size, const ngtcp2_rand_ctx*) { fill_random(bytes, size); };
+  return out;
+}
+
+}  // namespace ferry::quic

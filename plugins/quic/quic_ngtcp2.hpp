@@ -1,0 +1,58 @@
+// What differs between ngtcp2 0.12 (Debian 12) and 1.x, in one place: closing errors, path facts, and what the crypto
+// helper is called. Everything else of Ferry uses ngtcp2 only as both have it.
+#pragma once
+
+#include <ngtcp2/ngtcp2.h>
+#include <ngtcp2/ngtcp2_crypto.h>
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "quic_options.hpp"
+#include "quic_socket.hpp"
+
+namespace ferry::quic {
+
+/// Why a connection was or is to be closed: the content of a CONNECTION_CLOSE frame.
+struct CloseReason {
+  enum class Kind : std::uint8_t { transport, application };
+  Kind kind = Kind::application;
+  std::uint64_t code = 0;
+  std::string text;
+
+  bool is_crypto() const noexcept { return kind == Kind::transport && (code & ~0xffull) == NGTCP2_CRYPTO_ERROR; }
+  std::uint8_t alert() const noexcept { return static_cast<std::uint8_t>(code); }
+};
+
+/// What the peer said in its CONNECTION_CLOSE.
+CloseReason reason_of_peer(ngtcp2_conn* conn);
+/// What to tell the peer after ngtcp2 returned `error`.
+CloseReason reason_of_error(ngtcp2_conn* conn, int error);
+/// Writes a CONNECTION_CLOSE packet; returns its size, 0 when there is none to send.
+std::size_t write_close(ngtcp2_conn* conn, const CloseReason& reason, std::span<std::uint8_t> out, std::uint64_t now);
+
+/// A path between two addresses, which must outlive it.
+ngtcp2_path path_between(const SocketAddress& local, const SocketAddress& remote) noexcept;
+SocketAddress address_of(const ngtcp2_addr& address) noexcept;
+
+ngtcp2_cc_algo algorithm_of(CongestionControl cc) noexcept;
+
+struct PathFigures {
+  std::uint64_t latest_rtt_ns, smoothed_rtt_ns, min_rtt_ns, rtt_variation_ns, cwnd, ssthresh, bytes_in_flight,
+      max_payload, delivery_rate;
+  bool has_rtt;  ///< a round trip was measured, rather than assumed
+};
+PathFigures figures_of(ngtcp2_conn* conn) noexcept;
+
+/// All connection ids under which packets for `conn` may come.
+std::vector<std::string> connection_ids(ngtcp2_conn* conn);
+inline std::string text_of(const ngtcp2_cid& id) { return {reinterpret_cast<const char*>(id.data), id.datalen}; }
+ngtcp2_cid random_id(std::size_t size) noexcept;
+
+/// Callbacks that are ngtcp2's own; the caller adds its events.
+ngtcp2_callbacks crypto_callbacks(bool server) noexcept;
+
+}  // namespace ferry::quic

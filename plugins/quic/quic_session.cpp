@@ -1,0 +1,364 @@
+#include "quic_session.hpp"
+
+#include <algorithm>
+#include <cerrno>
+
+#include "ferry/sdk/os_error.hpp"
+#include "quic_acceptor.hpp"
+
+namespace ferry::quic {
+namespace {
+
+using plugin::Failure;
+
+// The first Initial's destination: at least 8 bytes (RFC 9000, section 7.2), unpredictable.
+constexpr std::size_t initial_destination_bytes = 16;
+// How long an acknowledgement may wait for company. Well below the usual 25 ms, because the end of a direction is
+// acknowledged by itself and `finish` waits for that.
+constexpr std::uint64_t max_ack_delay_ns = 5'000'000;
+constexpr std::uint64_t active_connection_ids = 4;
+constexpr std::uint64_t linger_ns = 1'000'000'000;
+
+Session& session_of(void* user_data) noexcept { return *static_cast<Session*>(user_data); }
+
+}  // namespace
+
+/// What ngtcp2 calls while it reads a packet. An exception must not cross it.
+struct Callbacks {
+  static ngtcp2_callbacks table(bool server) {
+    ngtcp2_callbacks out = crypto_callbacks(server);
+    out.handshake_completed = handshake_completed;
+    out.handshake_confirmed = handshake_confirmed;
+    out.recv_stream_data = stream_data;
+    out.acked_stream_data_offset = acknowledged;
+    out.stream_open = stream_open;
+    out.stream_close = stream_close;
+    out.stream_reset = stream_reset;
+    out.stream_stop_sending = stop_sending;
+    out.extend_max_stream_data = window_opened;
+    out.get_new_connection_id = new_connection_id;
+    out.remove_connection_id = remove_connection_id;
+    return out;
+  }
+
+ private:
+  static int handshake_completed(ngtcp2_conn* conn, void* user_data) noexcept {
+    Session& session = session_of(user_data);
+    session.protocol_missing_ = !session.tls_->has_protocol();
+    if (session.protocol_missing_) return 0;  // on_packet closes
+    if (!session.server_) {
+      if (ngtcp2_conn_open_bidi_stream(conn, &session.primary_->id, session.primary_.get()) != 0) {
+        session.primary_->id = -1;
+        return NGTCP2_ERR_CALLBACK_FAILURE;
+      }
+      session.must_announce_ = true;
+      session.queue(*session.primary_);
+      // A client that was asked for a certificate does not know yet what the server thinks of it.
+      if (session.tls_->was_asked_for_certificate()) return 0;
+    }
+    session.established();
+    return 0;
+  }
+
+  static int handshake_confirmed(ngtcp2_conn*, void* user_data) noexcept {
+    Session& session = session_of(user_data);
+    if (!session.protocol_missing_) session.established();
+    return 0;
+  }
+
+  static int stream_data(ngtcp2_conn* conn, std::uint32_t flags, std::int64_t id, std::uint64_t,
+                         const std::uint8_t* data, std::size_t size, void*, void* stream_user_data) noexcept {
+    auto* stream = static_cast<Stream*>(stream_user_data);
+    if (stream == nullptr) return 0;
+    try {
+      stream->arrived({data, size});
+    } catch (const std::bad_alloc&) {
+      return NGTCP2_ERR_CALLBACK_FAILURE;
+    }
+    if (stream->discards_input()) {
+      const std::uint64_t credit = stream->take_credit();
+      (void)ngtcp2_conn_extend_max_stream_offset(conn, id, credit);
+      ngtcp2_conn_extend_max_offset(conn, credit);
+    }
+    if ((flags & NGTCP2_STREAM_DATA_FLAG_FIN) != 0) stream->end_reading(Direction::ended);
+    return 0;
+  }
+
+  static int acknowledged(ngtcp2_conn*, std::int64_t, std::uint64_t, std::uint64_t size, void*,
+                          void* stream_user_data) noexcept {
+    auto* stream = static_cast<Stream*>(stream_user_data);
+    if (stream == nullptr) return 0;
+    if (size > 0) {
+      stream->acknowledged(size);
+    } else {
+      stream->fin_acknowledged();  // only the end of the stream is reported without bytes
+    }
+    return 0;
+  }
+
+  static int stream_open(ngtcp2_conn* conn, std::int64_t id, void* user_data) noexcept {
+    Session& session = session_of(user_data);
+    Stream& stream = *session.primary_;
+    if (!session.server_ || stream.id >= 0) return NGTCP2_ERR_CALLBACK_FAILURE;  // the stream limit admits one
+    stream.id = id;
+    (void)ngtcp2_conn_set_stream_user_data(conn, id, &stream);
+    session.queue(stream);
+    return 0;
+  }
+
+  static int stream_close(ngtcp2_conn*, std::uint32_t, std::int64_t, std::uint64_t, void*,
+                          void* stream_user_data) noexcept {
+    auto* stream = static_cast<Stream*>(stream_user_data);
+    if (stream == nullptr) return 0;
+    stream->closed = true;
+    if (stream->all_acknowledged()) stream->fin_acknowledged();
+    stream->end_reading(Direction::reset);  // unless it has ended in order
+    stream->end_writing();
+    return 0;
+  }
+
+  static int stream_reset(ngtcp2_conn*, std::int64_t, std::uint64_t, std::uint64_t, void*,
+                          void* stream_user_data) noexcept {
+    if (auto* stream = static_cast<Stream*>(stream_user_data)) stream->end_reading(Direction::reset);
+    return 0;
+  }
+
+  static int stop_sending(ngtcp2_conn*, std::int64_t, std::uint64_t, void*, void* stream_user_data) noexcept {
+    if (auto* stream = static_cast<Stream*>(stream_user_data)) stream->end_writing();
+    return 0;
+  }
+
+  static int window_opened(ngtcp2_conn*, std::int64_t, std::uint64_t, void* user_data,
+                           void* stream_user_data) noexcept {
+    if (auto* stream = static_cast<Stream*>(stream_user_data)) session_of(user_data).queue(*stream);
+    return 0;
+  }
+
+  static int new_connection_id(ngtcp2_conn*, ngtcp2_cid* id, std::uint8_t* token, std::size_t size,
+                               void* user_data) noexcept {
+    Session& session = session_of(user_data);
+    *id = random_id(size);
+    const auto& secret = session.engine_.secret();
+    if (ngtcp2_crypto_generate_stateless_reset_token(token, secret.data(), secret.size(), id) != 0) {
+      return NGTCP2_ERR_CALLBACK_FAILURE;
+    }
+    session.routes_.push_back(text_of(*id));
+    session.engine_.route(session.routes_.back(), session);
+    return 0;
+  }
+
+  static int remove_connection_id(ngtcp2_conn*, const ngtcp2_cid* id, void* user_data) noexcept {
+    Session& session = session_of(user_data);
+    const std::string text = text_of(*id);
+    std::erase(session.routes_, text);
+    session.engine_.unroute(text);
+    return 0;
+  }
+};
+
+Session::Session(Engine& engine, std::shared_ptr<const Settings> settings, bool server)
+    : engine_(engine), settings_(std::move(settings)), server_(server) {}
+
+Session::~Session() {
+  if (conn_ != nullptr) ngtcp2_conn_del(conn_);
+}
+
+UdpSocket& Session::socket() noexcept { return server_ ? acceptor_->socket() : *own_socket_; }
+
+void Session::make_tls(std::shared_ptr<const Credentials> credentials, PeerRules rules) {
+  tls_ = std::make_unique<TlsSession>(std::move(credentials), *settings_, std::move(rules), server_);
+}
+
+ngtcp2_settings Session::transport_settings(std::uint64_t now) const noexcept {
+  ngtcp2_settings out;
+  ngtcp2_settings_default(&out);
+  out.initial_ts = now;
+  out.cc_algo = algorithm_of(settings_->cc);
+  out.handshake_timeout = settings_->handshake_timeout_ns;
+  out.max_tx_udp_payload_size = NGTCP2_MAX_PMTUD_UDP_PAYLOAD_SIZE;
+  return out;
+}
+
+ngtcp2_transport_params Session::transport_params() const noexcept {
+  ngtcp2_transport_params out;
+  ngtcp2_transport_params_default(&out);
+  out.initial_max_stream_data_bidi_local = settings_->window;
+  out.initial_max_stream_data_bidi_remote = settings_->window;
+  out.initial_max_data = settings_->window;
+  out.initial_max_streams_bidi = server_ ? 1 : 0;
+  out.max_idle_timeout = settings_->idle_timeout_ns;
+  out.max_ack_delay = max_ack_delay_ns;
+  out.active_connection_id_limit = active_connection_ids;
+  out.grease_quic_bit = 1;
+  return out;
+}
+
+void Session::add_to_engine() {
+  primary_ = std::make_shared<Stream>(engine_, shared_from_this(), settings_->send_buffer, settings_->window);
+  streams_.push_back(primary_);
+  tls_->serve(conn_);
+  ngtcp2_conn_set_tls_native_handle(conn_, tls_->get());
+  if (settings_->keepalive_ns != 0) ngtcp2_conn_set_keep_alive_timeout(conn_, settings_->keepalive_ns);
+  engine_.add(shared_from_this());
+  for (const std::string& id : routes_) engine_.route(id, *this);
+}
+
+void Session::connect(const SocketAddress& remote, const std::string& name,
+                      std::shared_ptr<const Credentials> credentials) {
+  PeerRules rules;
+  rules.verify = !settings_->insecure;
+  rules.check_chain = settings_->pins.empty() || !settings_->ca.empty();
+  rules.name = name;
+  rules.pins = settings_->pins;
+  make_tls(std::move(credentials), std::move(rules));
+  remote_ = remote;
+  own_socket_ = UdpSocket::connected(remote);
+  local_ = own_socket_->local();
+  const std::uint64_t now = now_ns();
+  const ngtcp2_cid destination = random_id(initial_destination_bytes);
+  const ngtcp2_cid source = random_id(connection_id_bytes);
+  routes_.push_back(text_of(source));
+  const ngtcp2_path path = path_between(local_, remote_);
+  const ngtcp2_callbacks callbacks = Callbacks::table(false);
+  const ngtcp2_settings settings = transport_settings(now);
+  const ngtcp2_transport_params params = transport_params();
+  const int result = ngtcp2_conn_client_new(&conn_, &destination, &source, &path, NGTCP2_PROTO_VER_V1, &callbacks,
+                                            &settings, &params, nullptr, this);
+  if (result != 0) throw Failure(FERRY_INTERNAL, ngtcp2_strerror(result));
+  add_to_engine();
+  engine_.add_socket(*own_socket_, *this);
+  flush(now);
+}
+
+void Session::accept(std::shared_ptr<Acceptor> acceptor, const Arrival& arrival,
+                     std::shared_ptr<const Credentials> credentials) {
+  PeerRules rules;
+  rules.verify = !settings_->client_ca.empty() || !settings_->pins.empty();
+  rules.check_chain = !settings_->client_ca.empty();
+  rules.pins = settings_->pins;
+  acceptor_ = std::move(acceptor);
+  make_tls(std::move(credentials), std::move(rules));
+  local_ = arrival.packet.local;
+  remote_ = arrival.packet.remote;
+  const std::uint64_t now = now_ns();
+  const ngtcp2_cid source = random_id(connection_id_bytes);
+  routes_ = {text_of(source), text_of(arrival.header.dcid)};
+  const ngtcp2_path path = path_between(local_, remote_);
+  const ngtcp2_callbacks callbacks = Callbacks::table(true);
+  ngtcp2_settings settings = transport_settings(now);
+  ngtcp2_transport_params params = transport_params();
+  params.original_dcid = arrival.original_id.value_or(arrival.header.dcid);
+  if (arrival.original_id) {
+    params.retry_scid = arrival.header.dcid;
+    params.retry_scid_present = 1;
+    settings.token = arrival.header.token;
+  }
+  params.stateless_reset_token_present = 1;
+  const auto& secret = engine_.secret();
+  (void)ngtcp2_crypto_generate_stateless_reset_token(params.stateless_reset_token, secret.data(), secret.size(),
+                                                     &source);
+  const int result = ngtcp2_conn_server_new(&conn_, &arrival.header.scid, &source, &path, arrival.header.version,
+                                            &callbacks, &settings, &params, nullptr, this);
+  if (result != 0) throw Failure(FERRY_INTERNAL, ngtcp2_strerror(result));
+  add_to_engine();
+}
+
+void Session::established() {
+  if (phase_.load(std::memory_order_relaxed) != Phase::connecting) return;
+  phase_.store(Phase::established, std::memory_order_seq_cst);
+  if (server_) {
+    acceptor_->established(*this);
+  } else {
+    primary_->readable().notify();
+  }
+}
+
+void Session::on_packet(const Packet& packet, std::uint64_t now) {
+  if (conn_ == nullptr) return repeat_close(now);
+  const ngtcp2_path path = path_between(packet.local, packet.remote);
+  ngtcp2_pkt_info info{};
+  info.ecn = packet.ecn;
+  const int result = ngtcp2_conn_read_pkt(conn_, &path, &info, packet.bytes.data(), packet.bytes.size(), now);
+  if (result != 0) return read_failed(result, now);
+  if (protocol_missing_) {
+    const std::string text =
+        server_ ? "the client names no application protocol" : "the server chose no application protocol";
+    fail(FERRY_AUTHENTICATION, text + " (ALPN)");
+    return close_with(
+        {CloseReason::Kind::transport,
+         NGTCP2_CRYPTO_ERROR | std::uint64_t{static_cast<std::uint8_t>(Alert::no_application_protocol)}, text},
+        now);
+  }
+  if (any_blocked_) unblock();
+  engine_.flush_later(*this);
+}
+
+void Session::on_socket_error(int error) {
+  // Once the handshake is through, ICMP could be anybody's (RFC 9000, section 14.2.1) and time-outs decide.
+  if (phase() != Phase::connecting || server_ || conn_ == nullptr) return;
+  const ferry_status status = error == ECONNREFUSED ? FERRY_REFUSED : plugin::status_of_errno(error);
+  fail(status, plugin::os_text(error) + (error == ECONNREFUSED ? "; nobody listens at this UDP port" : ""));
+  forget_connection();
+  leave_engine();
+}
+
+void Session::on_writable() {
+  engine_.watch_writable(socket(), false);
+  engine_.flush_later(*this);
+}
+
+void Session::serve(Stream& stream) {
+  if (conn_ == nullptr) return;
+  if (const std::uint64_t credit = stream.take_credit(); credit > 0) {
+    if (stream.id >= 0 && !stream.closed) (void)ngtcp2_conn_extend_max_stream_offset(conn_, stream.id, credit);
+    ngtcp2_conn_extend_max_offset(conn_, credit);
+  }
+  queue(stream);
+  engine_.flush_later(*this);
+}
+
+void Session::expired(std::uint64_t now) {
+  if (conn_ == nullptr) return leave_engine();  // the closing or draining period is over
+  if (now >= linger_until_) return close_with({}, now);
+  if (now >= ngtcp2_conn_get_expiry(conn_)) {
+    if (const int result = ngtcp2_conn_handle_expiry(conn_, now); result != 0) return read_failed(result, now);
+  }
+  engine_.flush_later(*this);
+}
+
+void Session::handle_closed(Stream& stream, bool abort) noexcept {
+  stream.discard_input();
+  if (--handles_ > 0) return;
+  if (conn_ != nullptr) end(stream, abort);
+  release_streams();
+}
+
+/// The last handle is gone: says good-bye, at once if that loses nothing.
+void Session::end(Stream& stream, bool abort) noexcept {
+  const std::uint64_t now = now_ns();
+  if (abort) return close_with({CloseReason::Kind::application, 1, "aborted"}, now);
+  const bool finished = stream.is_fin_acknowledged();
+  if (finished && stream.reading() == Direction::open && phase() == Phase::established) {
+    // Every byte of ours was acknowledged, but some peers drop what their application has not read yet when the
+    // connection closes: they get the time to come to their own end.
+    lingering_ = true;
+    linger_until_ = now + linger_ns;
+    (void)ngtcp2_conn_shutdown_stream_read(conn_, stream.id, 0);
+    return engine_.flush_later(*this);
+  }
+  if (!finished) {
+    stream.end_output();
+    queue(stream);
+  }
+  // The last packets are written as if an acknowledgement that may wait had waited long enough: the peer's `finish`
+  // counts on it, and nothing else will carry it.
+  if (send_held() && !write_packets(now + max_ack_delay_ns)) return;
+  close_with({}, now + max_ack_delay_ns);
+}
+
+/// A stream and its session keep each other alive until neither the engine nor a handle needs them.
+void Session::release_streams() noexcept {
+  if (handles_ <= 0 && has_left_) primary_.reset();
+}
+
+}  // namespace ferry::quic

@@ -1,0 +1,159 @@
+// One QUIC connection inside the engine: ngtcp2's state, its TLS session, its streams, and how it ends.
+//
+// Life: connecting → established → closing (we sent CONNECTION_CLOSE) or draining (the peer did) → gone; or failed,
+// when it was never established. ngtcp2's and GnuTLS's state is freed as soon as the connection is no more, even while
+// an application still holds a handle on one of its streams.
+//
+// All members are for use inside the engine, but for those that say otherwise.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ferry/plugin.hpp"
+#include "quic_engine.hpp"
+#include "quic_ngtcp2.hpp"
+#include "quic_options.hpp"
+#include "quic_stream.hpp"
+#include "quic_tls.hpp"
+
+namespace ferry::quic {
+
+enum class Phase : std::uint8_t { connecting, established, failed, closed };
+
+/// What a new server connection starts from.
+struct Arrival {
+  const ngtcp2_pkt_hd& header;
+  const Packet& packet;
+  std::optional<ngtcp2_cid> original_id;  ///< with a Retry behind it: the id that came before
+};
+
+class Session final : public std::enable_shared_from_this<Session>, public Timed, public PacketHandler {
+ public:
+  Session(Engine& engine, std::shared_ptr<const Settings> settings, bool server);
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+  ~Session();
+
+  /// Begins a client's handshake and sends its first packet. Throws plugin::Failure.
+  void connect(const SocketAddress& remote, const std::string& name, std::shared_ptr<const Credentials> credentials);
+  /// Begins a server's. Throws plugin::Failure.
+  void accept(std::shared_ptr<Acceptor> acceptor, const Arrival& arrival,
+              std::shared_ptr<const Credentials> credentials);
+
+  // ---- Any thread.
+  Phase phase() const noexcept { return phase_.load(std::memory_order_seq_cst); }
+  const std::shared_ptr<Stream>& primary() const noexcept { return primary_; }
+  bool is_of(const Acceptor& acceptor) const noexcept { return acceptor_.get() == &acceptor; }
+  const Settings& settings() const noexcept { return *settings_; }
+  bool is_server() const noexcept { return server_; }
+  /// With phase failed.
+  ferry_status failure() const noexcept { return failure_; }
+  const std::string& failure_text() const noexcept { return failure_text_; }
+  /// Constant from established on.
+  const SocketAddress& first_local() const noexcept { return local_; }
+  const SocketAddress& first_peer() const noexcept { return remote_; }
+
+  // ---- For the engine and the acceptor.
+  void on_packet(const Packet& packet, std::uint64_t now) override;
+  void on_socket_error(int error) override;
+  void on_writable() override;
+  void expired(std::uint64_t now);
+  /// Sends what there is to send and may be sent, and sets the next deadline.
+  void flush(std::uint64_t now);
+  /// The application did something with one of the streams.
+  void serve(Stream& stream);
+  /// Ends the connection at once, telling the peer if there is one.
+  void cut() noexcept;
+  bool lingers() const noexcept { return lingering_; }
+  bool in_flush_list = false;
+
+  // ---- For the handles.
+  void handle_made() noexcept { ++handles_; }
+  /// The application lets go of a stream; with its last handle the connection ends.
+  void handle_closed(Stream& stream, bool abort) noexcept;
+  ngtcp2_conn* conn() noexcept { return conn_; }  // null once the connection is no more
+  TlsSession* tls() noexcept { return tls_.get(); }
+
+ private:
+  friend struct Callbacks;
+
+  /// What the socket had no room for.
+  struct HeldBurst {
+    SocketAddress local;
+    SocketAddress remote;
+    std::uint8_t ecn = 0;
+    std::size_t segment = 0;
+    std::vector<std::uint8_t> bytes;
+
+    UdpSocket::Burst burst() const noexcept { return {&local, &remote, ecn, segment, bytes}; }
+  };
+
+  void make_tls(std::shared_ptr<const Credentials> credentials, PeerRules rules);
+  ngtcp2_settings transport_settings(std::uint64_t now) const noexcept;
+  ngtcp2_transport_params transport_params() const noexcept;
+  void add_to_engine();
+  void established();
+
+  // Output: quic_session_output.cpp.
+  void queue(Stream& stream);
+  void unblock();
+  bool write_packets(std::uint64_t now);
+  ngtcp2_ssize write_packet(std::span<std::uint8_t> out, ngtcp2_path& path, ngtcp2_pkt_info& info, std::uint64_t now);
+  void send_burst(const ngtcp2_path& path, std::uint8_t ecn, std::size_t segment, std::span<const std::uint8_t> bytes);
+  bool send_held();
+  void reschedule();
+  void check_acknowledged();
+
+  // Ends: quic_session_end.cpp.
+  void read_failed(int error, std::uint64_t now);
+  void fail(ferry_status status, std::string text);
+  void close_with(const CloseReason& reason, std::uint64_t now) noexcept;
+  void peer_closed(std::uint64_t now);
+  void forget_connection() noexcept;
+  void leave_engine() noexcept;
+  void repeat_close(std::uint64_t now);
+
+  void end(Stream& stream, bool abort) noexcept;
+  void release_streams() noexcept;
+
+  UdpSocket& socket() noexcept;
+
+  Engine& engine_;
+  const std::shared_ptr<const Settings> settings_;
+  const bool server_;
+  std::optional<UdpSocket> own_socket_;  // a client's
+  std::shared_ptr<Acceptor> acceptor_;   // a server's
+  SocketAddress local_;
+  SocketAddress remote_;
+  std::unique_ptr<TlsSession> tls_;
+  ngtcp2_conn* conn_ = nullptr;
+  std::vector<std::string> routes_;
+
+  std::shared_ptr<Stream> primary_;
+  std::vector<std::shared_ptr<Stream>> streams_;  // those that ngtcp2 knows, or will
+  std::vector<Stream*> ready_;                    // those that have output and may send it, served in turn
+  bool any_blocked_ = false;
+  bool must_announce_ = false;  // the primary stream, before its first byte, so that the peer may use it
+
+  std::atomic<Phase> phase_{Phase::connecting};
+  ferry_status failure_ = FERRY_OK;
+  std::string failure_text_;
+  bool protocol_missing_ = false;
+  int handles_ = 0;
+  bool has_left_ = false;  // the engine
+  bool lingering_ = false;
+  std::uint64_t linger_until_ = no_deadline;
+
+  bool has_rtt_ = false;
+  std::vector<HeldBurst> held_;  // in order; until they are gone, nothing more is written
+
+  HeldBurst close_packet_;  // to be repeated
+  std::uint64_t packets_after_close_ = 0;
+};
+
+}  // namespace ferry::quic

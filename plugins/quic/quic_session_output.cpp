@@ -1,0 +1,184 @@
+// Writing packets: which stream's bytes go next, bursts of equal segments, and when to go on.
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "quic_acceptor.hpp"
+#include "quic_session.hpp"
+
+namespace ferry::quic {
+namespace {
+
+constexpr std::size_t max_pieces = 8;
+
+}  // namespace
+
+/// Puts the stream among those that are served, if it has anything to send and is open.
+void Session::queue(Stream& stream) {
+  stream.blocked = false;
+  if (stream.in_ready_list || stream.id < 0 || stream.closed) return;
+  if (!stream.has_output() && !(must_announce_ && &stream == primary_.get())) return;
+  ready_.push_back(&stream);
+  stream.in_ready_list = true;
+}
+
+/// STREAM_DATA_BLOCKED is not reported in every case, and the connection's own window never: after each packet, what
+/// was held up by either is tried again.
+void Session::unblock() {
+  if (ngtcp2_conn_get_max_data_left(conn_) == 0) return;
+  any_blocked_ = false;
+  for (const auto& stream : streams_) {
+    if (stream->blocked) queue(*stream);
+  }
+}
+
+ngtcp2_ssize Session::write_packet(std::span<std::uint8_t> out, ngtcp2_path& path, ngtcp2_pkt_info& info,
+                                   std::uint64_t now) {
+  // Once ngtcp2 said WRITE_MORE it must be called until a packet comes out, be it with nothing.
+  for (;;) {
+    if (ready_.empty()) {
+      return ngtcp2_conn_writev_stream(conn_, &path, &info, out.data(), out.size(), nullptr,
+                                       NGTCP2_WRITE_STREAM_FLAG_NONE, -1, nullptr, 0, now);
+    }
+    Stream& stream = *ready_.front();
+    std::array<std::span<const std::uint8_t>, max_pieces> pieces;
+    bool fin = false;
+    const std::size_t count = stream.gather(pieces, fin);
+    const bool announce = must_announce_ && &stream == primary_.get();
+    const bool starved = count > 0 && (ngtcp2_conn_get_max_data_left(conn_) == 0 ||
+                                       ngtcp2_conn_get_max_stream_data_left(conn_, stream.id) == 0);
+    ngtcp2_ssize taken = -1;
+    ngtcp2_ssize size = NGTCP2_ERR_STREAM_DATA_BLOCKED;
+    if (!starved && (count > 0 || fin || announce)) {
+      std::array<ngtcp2_vec, max_pieces> data;
+      for (std::size_t i = 0; i < count; ++i) data[i] = {const_cast<std::uint8_t*>(pieces[i].data()), pieces[i].size()};
+      const std::uint32_t flags =
+          NGTCP2_WRITE_STREAM_FLAG_MORE | (fin ? NGTCP2_WRITE_STREAM_FLAG_FIN : NGTCP2_WRITE_STREAM_FLAG_NONE);
+      size = ngtcp2_conn_writev_stream(conn_, &path, &info, out.data(), out.size(), &taken, flags, stream.id,
+                                       data.data(), count, now);
+    }
+    if (taken >= 0) {
+      stream.handed_over(static_cast<std::size_t>(taken), fin);
+      if (&stream == primary_.get()) must_announce_ = false;
+    }
+    if (size == NGTCP2_ERR_STREAM_SHUT_WR || size == NGTCP2_ERR_STREAM_NOT_FOUND) stream.end_writing();
+    const bool refused = size < 0 && size != NGTCP2_ERR_WRITE_MORE;
+    if (refused && size != NGTCP2_ERR_STREAM_DATA_BLOCKED && size != NGTCP2_ERR_STREAM_SHUT_WR &&
+        size != NGTCP2_ERR_STREAM_NOT_FOUND) {
+      return size;
+    }
+    if (refused && stream.has_output()) {
+      stream.blocked = true;
+      any_blocked_ = true;
+    }
+    if (refused || !stream.has_output()) {
+      stream.in_ready_list = false;
+      ready_.erase(ready_.begin());
+    } else if (size >= 0 && ready_.size() > 1) {  // its turn ends with the packet
+      std::rotate(ready_.begin(), ready_.begin() + 1, ready_.end());
+    }
+    if (size >= 0) return size;
+  }
+}
+
+void Session::send_burst(const ngtcp2_path& path, std::uint8_t ecn, std::size_t segment,
+                         std::span<const std::uint8_t> bytes) {
+  const SocketAddress local = address_of(path.local);
+  const SocketAddress remote = address_of(path.remote);
+  std::size_t sent = 0;
+  if (held_.empty()) {
+    sent = socket().send({&local, &remote, ecn, segment, bytes});
+    if (const int error = socket().take_send_error(); error != 0) on_socket_error(error);
+    if (sent == bytes.size() || conn_ == nullptr) return;
+    engine_.watch_writable(socket(), true);
+  }
+  held_.push_back({local, remote, ecn, segment, {bytes.begin() + static_cast<std::ptrdiff_t>(sent), bytes.end()}});
+}
+
+bool Session::send_held() {
+  while (!held_.empty()) {
+    std::vector<std::uint8_t>& bytes = held_.front().bytes;
+    const std::size_t sent = socket().send(held_.front().burst());
+    bytes.erase(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(sent));
+    if (!bytes.empty()) {
+      engine_.watch_writable(socket(), true);
+      return false;
+    }
+    held_.erase(held_.begin());
+  }
+  return true;
+}
+
+/// Writes as much as congestion control and pacing let through. False when the connection failed.
+bool Session::write_packets(std::uint64_t now) {
+  std::uint8_t* const buffer = engine_.burst_buffer();
+  const std::size_t room = ngtcp2_conn_get_max_tx_udp_payload_size(conn_);
+  const std::size_t quantum = std::max(ngtcp2_conn_get_send_quantum(conn_), room);
+  ngtcp2_path_storage burst_path;
+  ngtcp2_path_storage path;
+  ngtcp2_path_storage_zero(&burst_path);
+  ngtcp2_path_storage_zero(&path);
+  std::size_t used = 0;
+  std::size_t segment = 0;
+  std::uint8_t ecn = 0;
+  std::size_t total = 0;
+  while (total < quantum && held_.empty()) {
+    ngtcp2_pkt_info info{};
+    const ngtcp2_ssize size = write_packet({buffer + used, room}, path.path, info, now);
+    if (size < 0) {
+      read_failed(static_cast<int>(size), now);
+      return false;
+    }
+    if (size == 0) break;
+    const auto bytes = static_cast<std::size_t>(size);
+    total += bytes;
+    const bool fits =
+        used == 0 || (bytes <= segment && info.ecn == ecn && ngtcp2_path_eq(&path.path, &burst_path.path));
+    if (!fits) {  // another path, another mark, or a longer packet (an MTU probe): what was gathered goes first
+      send_burst(burst_path.path, ecn, segment, {buffer, used});
+      if (conn_ == nullptr) return false;
+      std::memmove(buffer, buffer + used, bytes);
+      used = 0;
+    }
+    if (used == 0) {
+      ngtcp2_path_copy(&burst_path.path, &path.path);
+      segment = bytes;
+      ecn = static_cast<std::uint8_t>(info.ecn);
+    }
+    used += bytes;
+    const bool last = bytes < segment || used + room > max_burst_bytes || used / segment >= max_burst_segments;
+    if (last) {
+      send_burst(burst_path.path, ecn, segment, {buffer, used});
+      used = 0;
+      if (conn_ == nullptr) return false;
+    }
+  }
+  if (used > 0) send_burst(burst_path.path, ecn, segment, {buffer, used});
+  if (conn_ == nullptr) return false;
+  // Before a round trip was measured pacing assumes one of 333 ms, and would hold the second packet back for 22 ms.
+  if (!has_rtt_) has_rtt_ = figures_of(conn_).has_rtt;
+  if (total > 0 && has_rtt_) ngtcp2_conn_update_pkt_tx_time(conn_, now);
+  return true;
+}
+
+void Session::flush(std::uint64_t now) {
+  if (conn_ == nullptr) return;
+  if (send_held() && !write_packets(now)) return;
+  if (conn_ == nullptr) return;
+  check_acknowledged();
+  if (lingering_ && primary_->reading() != Direction::open) return close_with({}, now);
+  reschedule();
+}
+
+/// The end of a stream that was retransmitted together with bytes is not told apart in the acknowledgement; but when
+/// all bytes are acknowledged and nothing at all is under way, it has arrived.
+void Session::check_acknowledged() {
+  for (const auto& stream : streams_) {
+    if (!stream->all_acknowledged() || stream->is_fin_acknowledged()) continue;
+    if (figures_of(conn_).bytes_in_flight == 0) stream->fin_acknowledged();
+  }
+}
+
+void Session::reschedule() { engine_.timers().set(*this, std::min(ngtcp2_conn_get_expiry(conn_), linger_until_)); }
+
+}  // namespace ferry::quic

@@ -1,0 +1,209 @@
+#include "quic_stream.hpp"
+
+#include <algorithm>
+
+#include "ferry/sdk/poll_wait.hpp"
+#include "quic_engine.hpp"
+
+namespace ferry::quic {
+namespace {
+
+constexpr std::uint64_t credit_steps_per_window = 8;
+
+}  // namespace
+
+Stream::Stream(Engine& engine, std::shared_ptr<Session> session, std::uint64_t send_limit, std::uint64_t window)
+    : engine_(engine),
+      session_(std::move(session)),
+      send_limit_(send_limit),
+      write_low_water_(send_limit / 4),
+      credit_step_(window / credit_steps_per_window),
+      incoming_(engine.chunks()),
+      outgoing_(engine.chunks()) {}
+
+// ------------------------------------------------------------------------------------------ the application's side
+
+template <class Ready>
+ferry_status Stream::wait(Wakeup& wakeup, std::int64_t deadline_ns, Ready&& ready) noexcept {
+  for (;;) {
+    if (ready()) return FERRY_OK;
+    if (interrupted_.load(std::memory_order_seq_cst)) return FERRY_INTERRUPTED;
+    if (plugin::deadline_passed(deadline_ns)) return plugin::out_of_time(deadline_ns);
+    wakeup.prepare_sleep();
+    if (ready() || interrupted_.load(std::memory_order_seq_cst)) {  // pairs with the stores before each notify
+      wakeup.disarm();
+      continue;
+    }
+    wakeup.sleep(deadline_ns);
+  }
+}
+
+bool Stream::can_read() const noexcept {
+  return incoming_.written() != incoming_.released() || reading_.load(std::memory_order_seq_cst) != Direction::open;
+}
+
+bool Stream::can_write() const noexcept {
+  return room() >= write_low_water_ || writing_.load(std::memory_order_seq_cst) != Direction::open;
+}
+
+bool Stream::finished() const noexcept {
+  return fin_acknowledged_.load(std::memory_order_seq_cst) ||
+         writing_.load(std::memory_order_seq_cst) != Direction::open;
+}
+
+std::int64_t Stream::read(void* data, std::uint64_t size, std::int64_t deadline_ns) {
+  if (size == 0) return 0;
+  for (;;) {
+    // The end is looked at first: what had arrived before it is then in the queue.
+    const Direction state = reading_.load(std::memory_order_seq_cst);
+    const std::size_t got = incoming_.read(data, static_cast<std::size_t>(size));
+    if (got > 0) {
+      consumed(got);
+      return static_cast<std::int64_t>(got);
+    }
+    if (state != Direction::open) return state == Direction::ended ? FERRY_END : FERRY_RESET;
+    const ferry_status status = wait(readable_, deadline_ns, [this] { return can_read(); });
+    if (status != FERRY_OK) return status;
+  }
+}
+
+void Stream::consumed(std::uint64_t size) noexcept {
+  unreported_ += size;
+  if (unreported_ < credit_step_) return;
+  unreported_ = 0;
+  engine_.post(*this);
+}
+
+std::int64_t Stream::write(const ferry_iovec* pieces, std::uint32_t count, std::uint32_t flags,
+                           std::int64_t deadline_ns) {
+  std::uint64_t wanted = 0;
+  for (std::uint32_t i = 0; i < count; ++i) wanted += pieces[i].size;
+  if (shut_.load(std::memory_order_relaxed)) return FERRY_CLOSED;
+  if (wanted == 0) return 0;
+  for (;;) {
+    if (writing_.load(std::memory_order_seq_cst) != Direction::open) return FERRY_RESET;
+    const std::uint64_t free = room();
+    if (free >= std::min(wanted, write_low_water_)) break;
+    engine_.post(*this);  // what FERRY_WRITE_MORE held back must go before anything can be acknowledged
+    const ferry_status status = wait(writable_, deadline_ns, [this] { return can_write(); });
+    if (status != FERRY_OK) return status;
+  }
+  std::uint64_t left = std::min(wanted, room());
+  const auto taken = static_cast<std::int64_t>(left);
+  for (std::uint32_t i = 0; i < count && left > 0; ++i) {
+    const std::uint64_t piece = std::min<std::uint64_t>(pieces[i].size, left);
+    outgoing_.append(pieces[i].data, static_cast<std::size_t>(piece));
+    left -= piece;
+  }
+  outgoing_.publish();
+  if ((flags & FERRY_WRITE_MORE) == 0) engine_.post(*this);
+  return taken;
+}
+
+std::int32_t Stream::arm(ferry_interest interest) noexcept {
+  const auto ready = [this, interest] {
+    if (interest == FERRY_WRITE) return can_write();
+    return finishing_.load(std::memory_order_relaxed) ? finished() : can_read();
+  };
+  if (ready()) return FERRY_READY;
+  Wakeup& wakeup = interest == FERRY_WRITE ? writable_ : readable_;
+  if (!wakeup.arm()) return FERRY_NO_RESOURCES;
+  if (!ready()) return FERRY_ARMED;
+  wakeup.disarm();
+  return FERRY_READY;
+}
+
+ferry_status Stream::pollable(ferry_interest interest, ferry_pollable& out) noexcept {
+  const int fd = (interest == FERRY_WRITE ? writable_ : readable_).descriptor();
+  if (fd < 0) return FERRY_NO_RESOURCES;
+  out.handle = fd;
+  out.events = FERRY_POLL_IN;
+  return FERRY_OK;
+}
+
+ferry_status Stream::shutdown_write() noexcept {
+  if (!shut_.exchange(true, std::memory_order_seq_cst)) engine_.post(*this);
+  return writing_.load(std::memory_order_seq_cst) == Direction::open ? FERRY_OK : FERRY_RESET;
+}
+
+void Stream::interrupt() noexcept {
+  interrupted_.store(true, std::memory_order_seq_cst);
+  readable_.notify();
+  writable_.notify();
+}
+
+ferry_status Stream::finish(std::int64_t deadline_ns) noexcept {
+  if (!finishing_.exchange(true, std::memory_order_seq_cst)) {
+    discard_input();
+    shut_.store(true, std::memory_order_seq_cst);
+    engine_.post(*this);
+  }
+  const ferry_status status = wait(readable_, deadline_ns, [this] { return finished(); });
+  if (status != FERRY_OK) return status;
+  return fin_acknowledged_.load(std::memory_order_seq_cst) ? FERRY_OK : FERRY_RESET;
+}
+
+// ----------------------------------------------------------------------------------------------- the engine's side
+
+void Stream::arrived(std::span<const std::uint8_t> bytes) {
+  if (bytes.empty()) return;
+  if (discard_.load(std::memory_order_relaxed)) {
+    discarded_ += bytes.size();
+    return;
+  }
+  incoming_.append(bytes.data(), bytes.size());
+  incoming_.publish();
+  readable_.notify();
+}
+
+void Stream::end_reading(Direction how) noexcept {
+  if (reading_.load(std::memory_order_relaxed) != Direction::open) return;
+  reading_.store(how, std::memory_order_seq_cst);
+  readable_.notify();
+}
+
+void Stream::end_writing() noexcept {
+  if (writing_.load(std::memory_order_relaxed) != Direction::open) return;
+  writing_.store(Direction::reset, std::memory_order_seq_cst);
+  writable_.notify();
+  readable_.notify();  // a finish waits there
+}
+
+std::size_t Stream::gather(std::span<std::span<const std::uint8_t>> pieces, bool& fin) noexcept {
+  // The end of the direction is looked at first: what was written before it is then in the queue.
+  const bool shut = shut_.load(std::memory_order_seq_cst);
+  const std::size_t count = next_.gather(pieces, UINT64_MAX);
+  fin = shut && count == 0 && !fin_handed_;
+  return count;
+}
+
+bool Stream::has_output() const noexcept {
+  if (writing_.load(std::memory_order_relaxed) != Direction::open) return false;
+  const bool shut = shut_.load(std::memory_order_seq_cst);
+  return outgoing_.written() != next_.position() || (shut && !fin_handed_);
+}
+
+void Stream::handed_over(std::size_t size, bool fin) noexcept {
+  next_.advance(size);
+  if (fin) fin_handed_ = true;
+}
+
+void Stream::acknowledged(std::uint64_t size) noexcept {
+  outgoing_.release(static_cast<std::size_t>(size));
+  if (outgoing_.written() - outgoing_.released() <= send_limit_ - write_low_water_) writable_.notify();
+}
+
+void Stream::fin_acknowledged() noexcept {
+  if (fin_acknowledged_.load(std::memory_order_relaxed)) return;
+  fin_acknowledged_.store(true, std::memory_order_seq_cst);
+  readable_.notify();
+}
+
+std::uint64_t Stream::take_credit() noexcept {
+  const std::uint64_t consumed_so_far = incoming_.released() + discarded_;
+  const std::uint64_t credit = consumed_so_far - credited_;
+  credited_ = consumed_so_far;
+  return credit;
+}
+
+}  // namespace ferry::quic

@@ -1,0 +1,118 @@
+// One QUIC stream as its two sides see it: an application's reader and writer, and the engine.
+//
+// Everything that crosses between them is here: two byte queues, each with one producer and one consumer, two wake-ups,
+// and a few flags. The engine's side is called by whoever has entered the engine, one thread at a time. Nothing is
+// locked.
+//
+// A flow-control window opens as the application consumes, so a peer has at most one window of bytes in `incoming`; the
+// writer may have at most `send_limit` unacknowledged bytes in `outgoing`.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "ferry/abi.h"
+#include "quic_queue.hpp"
+#include "quic_wakeup.hpp"
+
+namespace ferry::quic {
+
+class Engine;
+class Session;
+
+/// How far a direction of a stream has come.
+enum class Direction : std::uint8_t {
+  open,
+  ended,  ///< reading: the peer's last byte is in the queue
+  reset   ///< by the peer, or with the whole connection
+};
+
+class Stream : public std::enable_shared_from_this<Stream> {
+ public:
+  Stream(Engine& engine, std::shared_ptr<Session> session, std::uint64_t send_limit, std::uint64_t window);
+  Stream(const Stream&) = delete;
+  Stream& operator=(const Stream&) = delete;
+
+  // ---- The application's side: the ABI's operations, with their thread tags.
+  std::int64_t read(void* data, std::uint64_t size, std::int64_t deadline_ns);
+  std::int64_t write(const ferry_iovec* pieces, std::uint32_t count, std::uint32_t flags, std::int64_t deadline_ns);
+  std::int32_t arm(ferry_interest interest) noexcept;
+  ferry_status pollable(ferry_interest interest, ferry_pollable& out) noexcept;
+  ferry_status shutdown_write() noexcept;
+  void interrupt() noexcept;
+  ferry_status finish(std::int64_t deadline_ns) noexcept;
+  const std::shared_ptr<Session>& session() const noexcept { return session_; }
+  /// What FERRY_READ wakes on; a connect waits on it for its handshake, before there is a reader.
+  Wakeup& readable() noexcept { return readable_; }
+
+  // ---- The engine's side. Called inside the engine.
+  /// Takes what arrived; the application, if it still reads, is woken by arrived_all().
+  void arrived(std::span<const std::uint8_t> bytes);
+  void end_reading(Direction how) noexcept;
+  /// The peer takes no more, or the connection is gone.
+  void end_writing() noexcept;
+  /// What may be handed to ngtcp2 now; false in `fin` as long as bytes are left.
+  std::size_t gather(std::span<std::span<const std::uint8_t>> pieces, bool& fin) noexcept;
+  void handed_over(std::size_t size, bool fin) noexcept;
+  bool has_output() const noexcept;
+  /// Ends our direction as shutdown_write does.
+  void end_output() noexcept { shut_.store(true, std::memory_order_seq_cst); }
+  bool all_acknowledged() const noexcept { return fin_handed_ && outgoing_.released() == next_.position(); }
+  void acknowledged(std::uint64_t size) noexcept;
+  void fin_acknowledged() noexcept;
+  bool is_fin_acknowledged() const noexcept { return fin_acknowledged_.load(std::memory_order_relaxed); }
+  /// How many bytes were consumed since the last call: by so many the windows open.
+  std::uint64_t take_credit() noexcept;
+  /// What still comes is dropped, and what waits as well.
+  void discard_input() noexcept { discard_.store(true, std::memory_order_seq_cst); }
+  bool discards_input() const noexcept { return discard_.load(std::memory_order_relaxed); }
+  Direction reading() const noexcept { return reading_.load(std::memory_order_relaxed); }
+  Direction writing() const noexcept { return writing_.load(std::memory_order_relaxed); }
+
+  std::int64_t id = -1;             // the engine's; -1: not open yet
+  bool blocked = false;             // the engine's; flow control let no byte through
+  bool in_ready_list = false;       // the engine's
+  bool closed = false;              // the engine's; both directions are done with
+  std::atomic<bool> posted{false};  // in the engine's list of streams to look at
+  Stream* next_posted = nullptr;    // its link, the poster's
+  std::shared_ptr<Stream> posted_self;
+
+ private:
+  bool can_read() const noexcept;
+  bool can_write() const noexcept;
+  bool finished() const noexcept;
+  std::uint64_t room() const noexcept { return send_limit_ - (outgoing_.tail() - outgoing_.released()); }
+  void consumed(std::uint64_t size) noexcept;
+  /// FERRY_OK when `ready` is true, else sleeps until it may be or says why not.
+  template <class Ready>
+  ferry_status wait(Wakeup& wakeup, std::int64_t deadline_ns, Ready&& ready) noexcept;
+
+  Engine& engine_;
+  const std::shared_ptr<Session> session_;
+  const std::uint64_t send_limit_;
+  const std::uint64_t write_low_water_;  // a blocked writer is woken for no less room
+  const std::uint64_t credit_step_;      // consumption is reported in steps of so many bytes
+
+  ByteQueue incoming_;
+  ByteQueue outgoing_;
+  Wakeup readable_;
+  Wakeup writable_;
+  std::atomic<Direction> reading_{Direction::open};
+  std::atomic<Direction> writing_{Direction::open};
+  std::atomic<bool> interrupted_{false};
+  std::atomic<bool> shut_{false};  // the application ended its direction
+  std::atomic<bool> finishing_{false};
+  std::atomic<bool> discard_{false};
+  std::atomic<bool> fin_acknowledged_{false};
+  std::uint64_t unreported_ = 0;  // the reader's
+
+  // The engine's.
+  ByteQueue::Cursor next_{outgoing_};  // the first byte that ngtcp2 does not have yet
+  bool fin_handed_ = false;
+  std::uint64_t credited_ = 0;
+  std::uint64_t discarded_ = 0;  // dropped on arrival
+};
+
+}  // namespace ferry::quic

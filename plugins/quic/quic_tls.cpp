@@ -1,0 +1,337 @@
+#include "quic_tls.hpp"
+
+#include <fcntl.h>
+#include <gnutls/crypto.h>
+#include <gnutls/x509.h>
+#include <ngtcp2/ngtcp2_crypto.h>
+#include <ngtcp2/ngtcp2_crypto_gnutls.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <ctime>
+
+#include "ferry/plugin.hpp"
+#include "ferry/sdk/unique_fd.hpp"
+
+namespace ferry::quic {
+namespace {
+
+using plugin::Failure;
+
+// AES first: GnuTLS's ChaCha20 is an order of magnitude slower where the processor has AES instructions.
+constexpr const char* priorities =
+    "NORMAL:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL:+AES-128-GCM:+AES-256-GCM:+CHACHA20-POLY1305:"
+    "-GROUP-ALL:+GROUP-X25519:+GROUP-SECP256R1:+GROUP-SECP384R1:+GROUP-SECP521R1:%DISABLE_TLS13_COMPAT_MODE";
+
+void check(int result, std::string_view what) {
+  if (result < 0) throw Failure(FERRY_INTERNAL, std::string(what) + ": " + gnutls_strerror(result));
+}
+
+void check_file(int result, std::string_view option, const std::string& file) {
+  if (result >= 0) return;
+  const bool missing = ::access(file.c_str(), R_OK) != 0;
+  const ferry_status status = !missing ? FERRY_INVALID : errno == ENOENT ? FERRY_NOT_FOUND : FERRY_PERMISSION;
+  throw Failure(status,
+                std::string(option) + " " + file + ": " +
+                    (missing ? std::string(::strerror(errno)) : std::string(gnutls_strerror(result))),
+                missing ? errno : 0);
+}
+
+/// A certificate parsed for its facts.
+class Certificate {
+ public:
+  explicit Certificate(const gnutls_datum_t& der) {
+    if (gnutls_x509_crt_init(&certificate_) < 0) return;
+    valid_ = gnutls_x509_crt_import(certificate_, &der, GNUTLS_X509_FMT_DER) >= 0;
+  }
+  Certificate(const Certificate&) = delete;
+  Certificate& operator=(const Certificate&) = delete;
+  ~Certificate() {
+    if (certificate_ != nullptr) gnutls_x509_crt_deinit(certificate_);
+  }
+
+  std::string issuer() const {
+    gnutls_datum_t text{};
+    if (!valid_ || gnutls_x509_crt_get_issuer_dn3(certificate_, &text, 0) < 0) return "unknown";
+    std::string out(reinterpret_cast<const char*>(text.data), text.size);
+    gnutls_free(text.data);
+    return out;
+  }
+  std::string expiry() const {
+    const std::time_t at = valid_ ? gnutls_x509_crt_get_expiration_time(certificate_) : 0;
+    std::tm parts{};
+    char text[32] = "";
+    if (::gmtime_r(&at, &parts) != nullptr) std::strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S UTC", &parts);
+    return text;
+  }
+  /// The names it is for, a few of them.
+  std::string names() const {
+    std::string out;
+    for (unsigned i = 0; valid_ && i < 4; ++i) {
+      char name[256];
+      std::size_t size = sizeof(name);
+      const int type = gnutls_x509_crt_get_subject_alt_name(certificate_, i, name, &size, nullptr);
+      if (type < 0) break;
+      if (type != GNUTLS_SAN_DNSNAME) continue;
+      out += out.empty() ? "" : ", ";
+      out.append(name, size);
+    }
+    return out.empty() ? "other names" : out;
+  }
+
+ private:
+  gnutls_x509_crt_t certificate_ = nullptr;
+  bool valid_ = false;
+};
+
+Sha256 fingerprint(const gnutls_datum_t& der) {
+  Sha256 out{};
+  gnutls_hash_fast(GNUTLS_DIG_SHA256, der.data, der.size, out.data());
+  return out;
+}
+
+void append_hexadecimal(std::string& out, const std::uint8_t* bytes, std::size_t size) {
+  constexpr char digits[] = "0123456789abcdef";
+  for (std::size_t i = 0; i < size; ++i) {
+    out += digits[bytes[i] >> 4];
+    out += digits[bytes[i] & 15];
+  }
+}
+
+std::string hexadecimal(const Sha256& bytes) {
+  std::string out;
+  append_hexadecimal(out, bytes.data(), bytes.size());
+  return out;
+}
+
+}  // namespace
+
+std::string describe_alert(std::uint8_t alert, bool from_server) {
+  const std::string who = from_server ? "the server" : "the client";
+  switch (static_cast<Alert>(alert)) {
+    case Alert::bad_certificate:
+      return who + " refused our certificate: it is not for the name that was asked for";
+    case Alert::certificate_expired:
+      return who + " refused our certificate: it has expired";
+    case Alert::certificate_unknown:
+      return who + " refused our certificate: it is not the pinned one";
+    case Alert::unknown_ca:
+      return who + " refused our certificate: its issuer is not trusted there";
+    case Alert::certificate_required:
+      return who + " asks for a certificate; name one in cert and key";
+    case Alert::no_application_protocol:
+      return who + " speaks none of our application protocols; set alpn to one of its own";
+    default: {
+      const char* name = gnutls_alert_get_strname(static_cast<gnutls_alert_description_t>(alert));
+      return who + " ended the TLS handshake: " + (name == nullptr ? "alert " + std::to_string(alert) : name);
+    }
+  }
+}
+
+std::string describe_own_alert(std::uint8_t alert, bool by_server) {
+  const std::string whom = by_server ? "the client" : "the server";
+  switch (static_cast<Alert>(alert)) {
+    case Alert::certificate_required:
+      return whom + " has no certificate, and must prove who it is";
+    case Alert::no_application_protocol:
+      return whom + " speaks none of our application protocols (alpn)";
+    default: {
+      const char* name = gnutls_alert_get_strname(static_cast<gnutls_alert_description_t>(alert));
+      return "the TLS handshake with " + whom +
+             " failed: " + (name == nullptr ? "alert " + std::to_string(alert) : name);
+    }
+  }
+}
+
+Credentials::Credentials(const Settings& settings, bool server) {
+  check(gnutls_certificate_allocate_credentials(&credentials_), "TLS credentials");
+  try {
+    load(settings, server);
+  } catch (...) {
+    gnutls_certificate_free_credentials(credentials_);
+    throw;
+  }
+}
+
+void Credentials::load(const Settings& settings, bool server) {
+  const std::string& ca = server ? settings.client_ca : settings.ca;
+  if (!ca.empty()) {
+    const int count = gnutls_certificate_set_x509_trust_file(credentials_, ca.c_str(), GNUTLS_X509_FMT_PEM);
+    check_file(count, server ? "client_ca" : "ca", ca);
+    if (count == 0) throw Failure(FERRY_INVALID, std::string(server ? "client_ca " : "ca ") + ca + ": no certificate");
+  } else if (!server && !settings.insecure && settings.pins.empty()) {
+    gnutls_certificate_set_x509_system_trust(credentials_);
+  }
+  if (!settings.cert.empty()) {
+    const std::string& key = settings.key.empty() ? settings.cert : settings.key;
+    const int result =
+        gnutls_certificate_set_x509_key_file(credentials_, settings.cert.c_str(), key.c_str(), GNUTLS_X509_FMT_PEM);
+    if (result < 0) {
+      const bool cert_is_there = ::access(settings.cert.c_str(), R_OK) == 0;
+      check_file(result, cert_is_there && ::access(key.c_str(), R_OK) != 0 ? "key" : "cert",
+                 cert_is_there && ::access(key.c_str(), R_OK) != 0 ? key : settings.cert);
+    }
+  } else if (server) {
+    throw Failure(FERRY_INVALID,
+                  "a QUIC listener needs a certificate: set cert and key (ferry keygen makes a pair for trying out)");
+  }
+  if (server) check(gnutls_session_ticket_key_generate(&ticket_key_), "TLS ticket key");
+}
+
+Credentials::~Credentials() {
+  gnutls_certificate_free_credentials(credentials_);
+  gnutls_memset(ticket_key_.data, 0, ticket_key_.size);
+  gnutls_free(ticket_key_.data);
+}
+
+TlsSession::TlsSession(std::shared_ptr<const Credentials> credentials, const Settings& settings, PeerRules rules,
+                       bool server)
+    : credentials_(std::move(credentials)), settings_(settings), rules_(std::move(rules)), server_(server) {
+  const unsigned flags = (server ? GNUTLS_SERVER | GNUTLS_NO_AUTO_SEND_TICKET : GNUTLS_CLIENT) | GNUTLS_NO_SIGNAL |
+                         GNUTLS_NO_END_OF_EARLY_DATA;
+  check(gnutls_init(&session_, flags), "TLS session");
+  reference_.user_data = this;
+  reference_.get_conn = [](ngtcp2_crypto_conn_ref* reference) {
+    return static_cast<TlsSession*>(reference->user_data)->conn_;
+  };
+  gnutls_session_set_ptr(session_, &reference_);
+  check(gnutls_priority_set_direct(session_, priorities, nullptr), "TLS priorities");
+  check(gnutls_credentials_set(session_, GNUTLS_CRD_CERTIFICATE, credentials_->get()), "TLS credentials");
+  std::vector<gnutls_datum_t> protocols;
+  for (const std::string& name : settings.alpn) {
+    protocols.push_back(
+        {reinterpret_cast<unsigned char*>(const_cast<char*>(name.data())), static_cast<unsigned>(name.size())});
+  }
+  check(gnutls_alpn_set_protocols(session_, protocols.data(), static_cast<unsigned>(protocols.size()),
+                                  GNUTLS_ALPN_MANDATORY),
+        "ALPN");
+  gnutls_session_set_verify_function(session_, [](gnutls_session_t s) { return of(s).verify_peer(); });
+  if (!settings.keylog.empty()) {
+    gnutls_session_set_keylog_function(session_,
+                                       [](gnutls_session_t s, const char* label, const gnutls_datum_t* secret) {
+                                         of(s).log_secret(label, *secret);
+                                         return 0;
+                                       });
+  }
+  if (server) {
+    if (!settings.client_ca.empty() || !settings.pins.empty()) {
+      gnutls_certificate_server_set_request(session_, GNUTLS_CERT_REQUIRE);
+    }
+    check(ngtcp2_crypto_gnutls_configure_server_session(session_), "TLS for QUIC");
+  } else {
+    const bool is_literal = rules_.name.empty() || rules_.name.find(':') != std::string::npos ||
+                            rules_.name.find_first_not_of("0123456789.") == std::string::npos;
+    if (!is_literal) {  // RFC 6066, section 3: an address is no name
+      check(gnutls_server_name_set(session_, GNUTLS_NAME_DNS, rules_.name.data(), rules_.name.size()), "server_name");
+    }
+    check(ngtcp2_crypto_gnutls_configure_client_session(session_), "TLS for QUIC");
+  }
+}
+
+TlsSession::~TlsSession() {
+  if (session_ != nullptr) gnutls_deinit(session_);
+}
+
+bool TlsSession::has_protocol() const noexcept {
+  gnutls_datum_t name{};
+  return gnutls_alpn_get_selected_protocol(session_, &name) == 0;
+}
+
+std::string TlsSession::protocol() const {
+  gnutls_datum_t name{};
+  if (gnutls_alpn_get_selected_protocol(session_, &name) != 0) return {};
+  return {reinterpret_cast<const char*>(name.data), name.size};
+}
+
+std::string TlsSession::cipher() const { return gnutls_cipher_get_name(gnutls_cipher_get(session_)); }
+
+bool TlsSession::was_asked_for_certificate() const noexcept {
+  return gnutls_certificate_client_get_request_status(session_) != 0;
+}
+
+int TlsSession::refuse(Alert alert, std::string problem) {
+  alert_ = alert;
+  problem_ = std::move(problem);
+  return GNUTLS_E_CERTIFICATE_ERROR;
+}
+
+int TlsSession::verify_peer() {
+  if (!rules_.verify) return 0;
+  unsigned count = 0;
+  const gnutls_datum_t* chain = gnutls_certificate_get_peers(session_, &count);
+  if (chain == nullptr || count == 0) return refuse(Alert::certificate_required, "the peer has no certificate");
+  if (const int result = check_pins(chain[0]); result != 0) return result;
+  return rules_.check_chain ? check_chain(chain[0]) : 0;
+}
+
+int TlsSession::check_pins(const gnutls_datum_t& certificate) {
+  if (rules_.pins.empty()) return 0;
+  const Sha256 actual = fingerprint(certificate);
+  if (std::find(rules_.pins.begin(), rules_.pins.end(), actual) != rules_.pins.end()) return 0;
+  return refuse(Alert::certificate_unknown,
+                "the peer's certificate is not the pinned one; its SHA-256 is " + hexadecimal(actual));
+}
+
+int TlsSession::check_chain(const gnutls_datum_t& der) {
+  gnutls_typed_vdata_st data[2]{};
+  unsigned elements = 0;
+  data[elements].type = GNUTLS_DT_KEY_PURPOSE_OID;
+  data[elements++].data = reinterpret_cast<unsigned char*>(
+      const_cast<char*>(server_ ? GNUTLS_KP_TLS_WWW_CLIENT : GNUTLS_KP_TLS_WWW_SERVER));
+  if (!rules_.name.empty()) {
+    data[elements].type = GNUTLS_DT_DNS_HOSTNAME;
+    data[elements++].data = reinterpret_cast<unsigned char*>(const_cast<char*>(rules_.name.c_str()));
+  }
+  unsigned status = 0;
+  const int result = gnutls_certificate_verify_peers(session_, data, elements, &status);
+  if (result < 0)
+    return refuse(Alert::bad_certificate, std::string("the peer's certificate: ") + gnutls_strerror(result));
+  if (status == 0) return 0;
+  const Certificate certificate(der);
+  const std::string whose = server_ ? "the client's certificate " : "the server's certificate ";
+  if ((status & GNUTLS_CERT_SIGNER_NOT_FOUND) != 0) {
+    return refuse(Alert::unknown_ca, whose + "is of an issuer that is not trusted (" + certificate.issuer() +
+                                         "); if it is right, name its CA in " + (server_ ? "client_ca" : "ca") +
+                                         " or set pin=" + hexadecimal(fingerprint(der)));
+  }
+  if ((status & GNUTLS_CERT_EXPIRED) != 0) {
+    return refuse(Alert::certificate_expired, whose + "expired on " + certificate.expiry());
+  }
+  if ((status & GNUTLS_CERT_UNEXPECTED_OWNER) != 0) {
+    return refuse(Alert::bad_certificate, whose + "is for " + certificate.names() + " and not for '" + rules_.name +
+                                              "'; if that is right, set server_name");
+  }
+  gnutls_datum_t text{};
+  std::string reason = "not valid";
+  if (gnutls_certificate_verification_status_print(status, GNUTLS_CRT_X509, &text, 0) >= 0) {
+    reason.assign(reinterpret_cast<const char*>(text.data), text.size);
+    gnutls_free(text.data);
+  }
+  return refuse(Alert::bad_certificate, whose + "was refused: " + reason);
+}
+
+void TlsSession::log_secret(const char* label, const gnutls_datum_t& secret) noexcept {
+  try {
+    gnutls_datum_t random{};
+    gnutls_datum_t unused{};
+    gnutls_session_get_random(session_, &random, &unused);
+    std::string line = std::string(label) + " ";
+    append_hexadecimal(line, random.data, random.size);
+    line += ' ';
+    append_hexadecimal(line, secret.data, secret.size);
+    line += '\n';
+    const plugin::UniqueFd file(
+        ::open(settings_.keylog.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600));
+    if (file) (void)!::write(file.get(), line.data(), line.size());
+  } catch (...) {  // a capture that cannot be read is no reason to fail a connection
+  }
+}
+
+TlsSession& TlsSession::of(gnutls_session_t session) noexcept {
+  const auto* reference = static_cast<const ngtcp2_crypto_conn_ref*>(gnutls_session_get_ptr(session));
+  return *static_cast<TlsSession*>(reference->user_data);
+}
+
+}  // namespace ferry::quic

@@ -1,0 +1,105 @@
+// TLS 1.3 of GnuTLS as QUIC uses it: who we are, whom we trust, and one session.
+//
+// Credentials are read from files once and shared by every session made with them. A session decides by itself whether
+// the peer is whom it must be, and keeps the reason in words when it is not: a TLS alert alone cannot tell a wrong host
+// from a wrong pin.
+#pragma once
+
+#include <gnutls/gnutls.h>
+#include <ngtcp2/ngtcp2_crypto.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "quic_options.hpp"
+
+namespace ferry::quic {
+
+/// Alerts that say why a certificate was refused (RFC 8446, section 6.2).
+enum class Alert : std::uint8_t {
+  none = 0,
+  bad_certificate = 42,
+  certificate_expired = 45,
+  certificate_unknown = 46,
+  unknown_ca = 48,
+  certificate_required = 116,
+  no_application_protocol = 120
+};
+
+/// What the text of an alert that the peer sent means to us.
+std::string describe_alert(std::uint8_t alert, bool from_server);
+/// The same for an alert that we sent, where it was not verify_peer that refused.
+std::string describe_own_alert(std::uint8_t alert, bool by_server);
+
+/// Our certificate and the CAs that we trust. Immutable once made; any thread.
+class Credentials {
+ public:
+  /// Reads the files that `settings` name. Throws plugin::Failure, which names the option and file at fault.
+  Credentials(const Settings& settings, bool server);
+  Credentials(const Credentials&) = delete;
+  Credentials& operator=(const Credentials&) = delete;
+  ~Credentials();
+
+  gnutls_certificate_credentials_t get() const noexcept { return credentials_; }
+  const gnutls_datum_t& ticket_key() const noexcept { return ticket_key_; }
+
+ private:
+  void load(const Settings& settings, bool server);
+
+  gnutls_certificate_credentials_t credentials_ = nullptr;
+  gnutls_datum_t ticket_key_{};
+};
+
+/// What a peer must prove.
+struct PeerRules {
+  bool verify = true;
+  bool check_chain = true;   ///< false where a pin alone decides
+  std::string name;          ///< a server's; empty: any
+  std::vector<Sha256> pins;  ///< empty: none
+};
+
+class TlsSession {
+ public:
+  /// `settings` must outlive the session. Throws plugin::Failure.
+  TlsSession(std::shared_ptr<const Credentials> credentials, const Settings& settings, PeerRules rules, bool server);
+  TlsSession(const TlsSession&) = delete;
+  TlsSession& operator=(const TlsSession&) = delete;
+  ~TlsSession();
+
+  gnutls_session_t get() const noexcept { return session_; }
+  /// The connection that this session's secrets are for; to be set before the first packet.
+  void serve(ngtcp2_conn* conn) noexcept { conn_ = conn; }
+  /// Why the peer's certificate was refused; empty when it was not.
+  const std::string& problem() const noexcept { return problem_; }
+  Alert alert() const noexcept { return alert_; }
+  /// Whether an application protocol was agreed on; the handshake may end without one.
+  bool has_protocol() const noexcept;
+  std::string protocol() const;
+  std::string cipher() const;
+  /// Whether a client was asked for a certificate, so that the server's verdict on it is still to come.
+  bool was_asked_for_certificate() const noexcept;
+
+  /// GnuTLS's call in the middle of a handshake; returns 0 or a GnuTLS error.
+  int verify_peer();
+  void log_secret(const char* label, const gnutls_datum_t& secret) noexcept;
+
+ private:
+  static TlsSession& of(gnutls_session_t session) noexcept;
+  int refuse(Alert alert, std::string problem);
+  int check_pins(const gnutls_datum_t& certificate);
+  int check_chain(const gnutls_datum_t& certificate);
+
+  const std::shared_ptr<const Credentials> credentials_;
+  const Settings& settings_;
+  const PeerRules rules_;
+  const bool server_;
+  gnutls_session_t session_ = nullptr;
+  ngtcp2_conn* conn_ = nullptr;
+  ngtcp2_crypto_conn_ref reference_{};  // what ngtcp2's crypto library finds the connection with
+  std::string problem_;
+  Alert alert_ = Alert::none;
+};
+
+}  // namespace ferry::quic

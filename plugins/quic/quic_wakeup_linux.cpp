@@ -1,0 +1,72 @@
+#include <linux/futex.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <ctime>
+
+#include "quic_wakeup.hpp"
+
+namespace ferry::quic {
+namespace {
+
+constexpr std::int64_t ns_per_s = 1'000'000'000;
+
+/// FUTEX_WAIT_BITSET, because its time-out is absolute and on CLOCK_MONOTONIC. Returns 0 or an errno.
+int futex_wait(std::atomic<std::uint32_t>& word, std::uint32_t expected, std::int64_t deadline_ns) noexcept {
+  const timespec until{deadline_ns / ns_per_s, deadline_ns % ns_per_s};
+  const long result = ::syscall(SYS_futex, &word, FUTEX_WAIT_BITSET_PRIVATE, expected,
+                                deadline_ns == FERRY_FOREVER ? nullptr : &until, nullptr, FUTEX_BITSET_MATCH_ANY);
+  return result == 0 ? 0 : errno;
+}
+
+}  // namespace
+
+Wakeup::~Wakeup() {
+  const int fd = descriptor_.load(std::memory_order_relaxed);
+  if (fd >= 0) ::close(fd);
+}
+
+int Wakeup::descriptor() noexcept {
+  int fd = descriptor_.load(std::memory_order_acquire);  // pairs with the exchange below
+  if (fd >= 0) return fd;
+  const int made = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (made < 0) return -1;
+  if (descriptor_.compare_exchange_strong(fd, made, std::memory_order_acq_rel)) return made;
+  ::close(made);
+  return fd;
+}
+
+bool Wakeup::arm() noexcept {
+  const int fd = descriptor();
+  if (fd < 0) return false;
+  // A notifier that has woken and not yet said so leaves a count behind; the poll then fires for nothing, once.
+  if (fired_.exchange(false, std::memory_order_acquire)) {  // pairs with wake
+    eventfd_t count;
+    (void)::eventfd_read(fd, &count);
+  }
+  state_.store(polled, std::memory_order_seq_cst);
+  return true;
+}
+
+void Wakeup::sleep(std::int64_t deadline_ns) noexcept {
+  while (state_.load(std::memory_order_acquire) == sleeping) {  // pairs with wake
+    if (futex_wait(state_, sleeping, deadline_ns) == ETIMEDOUT) {
+      disarm();
+      return;
+    }
+  }
+}
+
+void Wakeup::wake() noexcept {
+  const std::uint32_t waiter = state_.exchange(idle, std::memory_order_acq_rel);
+  if (waiter == sleeping) {
+    ::syscall(SYS_futex, &state_, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
+  } else if (waiter == polled) {
+    (void)::eventfd_write(descriptor_.load(std::memory_order_acquire), 1);
+    fired_.store(true, std::memory_order_release);
+  }
+}
+
+}  // namespace ferry::quic
