@@ -76,14 +76,12 @@ void print(const Context& context, const KeygenOptions& options, const SelfSigne
                 {"key", key},
                 {"names", options.names},
                 {"days", options.days},
-                {"certificate_sha256", pair.certificate_sha256},
-                {"public_key_sha256", pair.public_key_sha256}});
+                {"certificate_sha256", pair.certificate_sha256}});
     return;
   }
   std::cout << "certificate " << certificate << "\nkey         " << key << "\nnames      ";
   for (const std::string& name : options.names) std::cout << ' ' << name;
-  std::cout << "\nsha256      " << pair.certificate_sha256 << " (certificate)\n            " << pair.public_key_sha256
-            << " (public key)" << std::endl;
+  std::cout << "\nsha256      " << pair.certificate_sha256 << std::endl;
 }
 
 ExitCode keygen(const Context& context, const KeygenOptions& options) {

@@ -1,7 +1,6 @@
 #include "keygen/self_signed.hpp"
 
 #include <arpa/inet.h>
-#include <gnutls/abstract.h>
 #include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
@@ -36,7 +35,6 @@ struct Releaser {
 };
 using Key = std::unique_ptr<gnutls_x509_privkey_int, Releaser<gnutls_x509_privkey_deinit>>;
 using Certificate = std::unique_ptr<gnutls_x509_crt_int, Releaser<gnutls_x509_crt_deinit>>;
-using PublicKey = std::unique_ptr<gnutls_pubkey_st, Releaser<gnutls_pubkey_deinit>>;
 
 /// What GnuTLS exported into memory of its own.
 struct Datum : gnutls_datum_t {
@@ -150,16 +148,6 @@ std::string hexadecimal_sha256(const gnutls_datum_t& data) {
   return text;
 }
 
-std::string public_key_sha256(const Certificate& certificate) {
-  gnutls_pubkey_t raw = nullptr;
-  check(gnutls_pubkey_init(&raw), "read the public key");
-  const PublicKey key(raw);
-  check(gnutls_pubkey_import_x509(raw, certificate.get(), 0), "read the public key");
-  Datum der;
-  check(gnutls_pubkey_export2(raw, GNUTLS_X509_FMT_DER, &der), "read the public key");
-  return hexadecimal_sha256(der);
-}
-
 }  // namespace
 
 SelfSigned make_self_signed(const std::vector<std::string>& names, std::chrono::hours life) {
@@ -170,7 +158,7 @@ SelfSigned make_self_signed(const std::vector<std::string>& names, std::chrono::
         "write the key");
   check(gnutls_x509_crt_export2(certificate.get(), GNUTLS_X509_FMT_PEM, &certificate_pem), "write the certificate");
   check(gnutls_x509_crt_export2(certificate.get(), GNUTLS_X509_FMT_DER, &certificate_der), "write the certificate");
-  return {certificate_pem.text(), key_pem.text(), hexadecimal_sha256(certificate_der), public_key_sha256(certificate)};
+  return {certificate_pem.text(), key_pem.text(), hexadecimal_sha256(certificate_der)};
 }
 
 }  // namespace ferry::host

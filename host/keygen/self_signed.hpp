@@ -12,7 +12,6 @@ struct SelfSigned {
   std::string certificate_pem;
   std::string key_pem;             ///< PKCS #8, not encrypted
   std::string certificate_sha256;  ///< of the DER form, 64 lower-case hexadecimal digits
-  std::string public_key_sha256;   ///< of the SubjectPublicKeyInfo's DER form, likewise
 };
 
 /// Makes a fresh P-256 key and a certificate for servers and clients that it signs itself: no certification authority

@@ -7,10 +7,8 @@
 // ring.
 #pragma once
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <type_traits>
 
 namespace ferry::shm_spsc {
 
@@ -43,17 +41,5 @@ struct RingControlOf {
   alignas(group_bytes) Sleeper<Atomic> reader;
   alignas(group_bytes) Sleeper<Atomic> writer;
 };
-
-template <class T>
-using SharedAtomic = std::atomic<T>;
-using RingControl = RingControlOf<SharedAtomic>;
-
-static_assert(std::atomic<std::uint64_t>::is_always_lock_free && std::atomic<std::uint32_t>::is_always_lock_free);
-static_assert(sizeof(std::atomic<std::uint64_t>) == 8 && sizeof(std::atomic<std::uint32_t>) == 4);
-static_assert(std::is_standard_layout_v<RingControl> && alignof(RingControl) == group_bytes);
-static_assert(offsetof(RingControl, tail) == 0 && offsetof(RingControl, ended) == 8);
-static_assert(offsetof(RingControl, head) == group_bytes && offsetof(RingControl, gone) == group_bytes + 8);
-static_assert(offsetof(RingControl, reader) == 2 * group_bytes && offsetof(RingControl, writer) == 3 * group_bytes);
-static_assert(sizeof(Sleeper<SharedAtomic>) == 16 && sizeof(RingControl) == 4 * group_bytes);
 
 }  // namespace ferry::shm_spsc

@@ -10,6 +10,9 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
 
 #include "ring_layout.hpp"
 
@@ -24,6 +27,17 @@ struct SharedMachine {
   /// A system call of a few microseconds.
   static void heavy_barrier() noexcept;
 };
+
+/// Named through the machine: clang 14 takes equal alias templates for different ones.
+using RingControl = RingControlOf<SharedMachine::Atomic>;
+
+static_assert(std::atomic<std::uint64_t>::is_always_lock_free && std::atomic<std::uint32_t>::is_always_lock_free);
+static_assert(sizeof(std::atomic<std::uint64_t>) == 8 && sizeof(std::atomic<std::uint32_t>) == 4);
+static_assert(std::is_standard_layout_v<RingControl> && alignof(RingControl) == group_bytes);
+static_assert(offsetof(RingControl, tail) == 0 && offsetof(RingControl, ended) == 8);
+static_assert(offsetof(RingControl, head) == group_bytes && offsetof(RingControl, gone) == group_bytes + 8);
+static_assert(offsetof(RingControl, reader) == 2 * group_bytes && offsetof(RingControl, writer) == 3 * group_bytes);
+static_assert(sizeof(Sleeper<SharedMachine::Atomic>) == 16 && sizeof(RingControl) == 4 * group_bytes);
 
 /// Registers this process for heavy_barrier's effect on it; false where the system cannot. Idempotent.
 bool register_for_barriers() noexcept;

@@ -14,6 +14,7 @@
 namespace ferry::bare_quic {
 namespace {
 
+constexpr const char* alpn = "bare";
 constexpr std::size_t batch = 8;
 constexpr std::size_t buffer_bytes = 65'536;  // GRO joins what is as long as one datagram can be
 constexpr int socket_buffer_bytes = 4 << 20;
@@ -38,9 +39,9 @@ std::size_t gro_size(msghdr& message, std::size_t otherwise) {
 
 }  // namespace
 
-Endpoint::Endpoint() : server_(true), credentials_(true) { bind(); }
+Endpoint::Endpoint() : server_(true), credentials_(true, alpn) { bind(); }
 
-Endpoint::Endpoint(std::uint16_t server_port) : server_(false), credentials_(false) {
+Endpoint::Endpoint(std::uint16_t server_port) : server_(false), credentials_(false, alpn) {
   bind();
   remote_.sin_family = AF_INET;
   remote_.sin_addr.s_addr = htonl(INADDR_LOOPBACK);

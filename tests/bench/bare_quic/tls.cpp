@@ -6,6 +6,7 @@
 #include <chrono>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 #include "keygen/self_signed.hpp"
 
@@ -26,7 +27,7 @@ gnutls_datum_t datum(const std::string& text) {
 
 }  // namespace
 
-Credentials::Credentials(bool server) : server_(server) {
+Credentials::Credentials(bool server, std::string alpn) : server_(server), alpn_(std::move(alpn)) {
   check(gnutls_certificate_allocate_credentials(&credentials_), "gnutls_certificate_allocate_credentials");
   if (!server_) return;
   const host::SelfSigned pair = host::make_self_signed({"localhost"}, std::chrono::hours(24));
@@ -49,8 +50,7 @@ Session Credentials::make_session(ngtcp2_crypto_conn_ref& reference) const {
       server_ ? ngtcp2_crypto_gnutls_configure_server_session(raw) : ngtcp2_crypto_gnutls_configure_client_session(raw);
   if (configured != 0) throw std::runtime_error("ngtcp2_crypto_gnutls_configure_session failed");
   gnutls_session_set_ptr(raw, &reference);
-  std::string protocol = "bare";
-  const gnutls_datum_t alpn = datum(protocol);
+  const gnutls_datum_t alpn = datum(alpn_);
   check(gnutls_alpn_set_protocols(raw, &alpn, 1, GNUTLS_ALPN_MANDATORY), "gnutls_alpn_set_protocols");
   return session;
 }

@@ -5,6 +5,7 @@
 #include <ngtcp2/ngtcp2_crypto.h>
 
 #include <memory>
+#include <string>
 
 namespace ferry::bare_quic {
 
@@ -16,7 +17,7 @@ using Session = std::unique_ptr<gnutls_session_int, SessionDeleter>;
 /// One process's certificate, or none: made once, shared by its sessions.
 class Credentials {
  public:
-  explicit Credentials(bool server);
+  Credentials(bool server, std::string alpn);
   Credentials(const Credentials&) = delete;
   Credentials& operator=(const Credentials&) = delete;
   ~Credentials();
@@ -27,6 +28,7 @@ class Credentials {
 
  private:
   bool server_;
+  std::string alpn_;
   gnutls_certificate_credentials_t credentials_ = nullptr;
 };
 

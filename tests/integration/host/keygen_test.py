@@ -83,7 +83,8 @@ class Keygen(TestCase):
         self.assertEqual(stat.S_IMODE(os.stat(pair["key"]).st_mode), 0o600)
 
     def test_two_pairs_differ(self):
-        self.assertNotEqual(self.keygen(prefix="a")["public_key_sha256"], self.keygen(prefix="b")["public_key_sha256"])
+        self.assertNotEqual(self.keygen(prefix="a")["certificate_sha256"], self.keygen(prefix="b")["certificate_sha256"])
+        self.assertNotEqual(self.read("a.key"), self.read("b.key"))
 
     def test_files_that_are_there_stay(self):
         for name in ("pair.key", "pair.crt"):

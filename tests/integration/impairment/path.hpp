@@ -14,11 +14,11 @@ namespace ferry::impairment {
 struct Impairments {
   double loss = 0;
   double duplicate = 0;
-  double flip = 0;                ///< one random bit is inverted
-  double truncate = 0;            ///< a random length remains, at least one byte
+  double flip = 0;      ///< one random bit is inverted
+  double truncate = 0;  ///< a random length remains, at least one byte
   std::int64_t delay_ns = 0;
-  std::int64_t jitter_ns = 0;     ///< more, evenly distributed: reorders when it exceeds the distance of packets
-  std::int64_t rate = 0;          ///< bits per second of UDP payload; 0: no limit
+  std::int64_t jitter_ns = 0;            ///< more, evenly distributed: reorders when it exceeds the distance of packets
+  std::int64_t rate = 0;                 ///< bits per second of UDP payload; 0: no limit
   std::int64_t queue_bytes = 256 << 10;  ///< what waits for the rate; what does not fit is dropped
 };
 
@@ -52,7 +52,9 @@ class Path {
     }
   };
   bool happens(double share) { return std::uniform_real_distribution<>(0, 1)(random_) < share; }
-  std::uint64_t below(std::uint64_t bound) { return std::uniform_int_distribution<std::uint64_t>(0, bound - 1)(random_); }
+  std::uint64_t below(std::uint64_t bound) {
+    return std::uniform_int_distribution<std::uint64_t>(0, bound - 1)(random_);
+  }
   void damage(Packet& packet);
   std::optional<std::int64_t> pass_bottleneck(std::size_t bytes, std::int64_t now_ns);
 

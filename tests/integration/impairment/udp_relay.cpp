@@ -1,6 +1,7 @@
-// A UDP relay that is a bad network: clients send to it, it sends on to one server, and loses, delays, reorders, repeats and
-// damages packets each way as it is told. Each client has a socket of its own towards the server, as behind a NAT; SIGUSR1
-// gives all of them new ones, as a NAT that has forgotten does. In user space because not every kernel has netem.
+// A UDP relay that is a bad network: clients send to it, it sends on to one server, and loses, delays, reorders,
+// repeats and damages packets each way as it is told. Each client has a socket of its own towards the server, as behind
+// a NAT; SIGUSR1 gives all of them new ones, as a NAT that has forgotten does. In user space because not every kernel
+// has netem.
 //
 // Prints `listening ADDRESS`, one line `rebound` per SIGUSR1, and on SIGTERM what happened to packets as JSON.
 #include <netinet/in.h>
@@ -215,11 +216,11 @@ int run(int argc, char** argv) {
   app.add_option("--jitter-ms", jitter_ms, "Up to so much more, which reorders");
   app.add_option("--rate-mbit", rate_mbit, "Bits per second each way, in millions");
   app.add_option("--queue-bytes", impairments.queue_bytes, "What may wait for the rate")->capture_default_str();
-  for (const auto& [name, share] : std::initializer_list<std::pair<const char*, double*>>{
-           {"--loss", &impairments.loss},
-           {"--duplicate", &impairments.duplicate},
-           {"--flip", &impairments.flip},
-           {"--truncate", &impairments.truncate}}) {
+  for (const auto& [name, share] :
+       std::initializer_list<std::pair<const char*, double*>>{{"--loss", &impairments.loss},
+                                                              {"--duplicate", &impairments.duplicate},
+                                                              {"--flip", &impairments.flip},
+                                                              {"--truncate", &impairments.truncate}}) {
     app.add_option(name, *share, "Share of packets")->check(CLI::Range(0.0, 1.0));
   }
   app.add_flag("--one-way", one_way, "Impair only what clients send");

@@ -1,0 +1,315 @@
+#include "shm_connection.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <iterator>
+#include <utility>
+
+#include "ferry/sdk/credentials.hpp"
+#include "ferry/sdk/poll_wait.hpp"
+#include "futex.hpp"
+#include "shm_options.hpp"
+
+namespace ferry::shm_spsc {
+namespace {
+
+/// A shorter timer is armed nearer to its end and costs a wake-up more often (docs/decisions/0004).
+constexpr std::int64_t nap_ns = 50'000'000;
+/// Tries that find nothing between two looks whether the other process still lives: some 100 us apart when spinning.
+constexpr std::uint32_t tries_per_look = 4096;
+/// Large copies are published in parts, so that the other side copies at the same time.
+constexpr std::uint64_t part_bytes = 64u << 10;
+
+}  // namespace
+
+void fill_granted(const Segment& segment, ferry_value* values, std::uint32_t count) noexcept {
+  static constexpr const char* names[] = {"normal", "transparent", "huge"};
+  const PageOptions& pages = segment.pages();
+  const ferry_value granted[] = {{static_cast<std::int64_t>(segment.ring()), nullptr, 1, 0},
+                                 {0, names[static_cast<int>(pages.pages)], 1, 0},
+                                 {pages.pretouch ? 1 : 0, nullptr, 1, 0},
+                                 {pages.lock ? 1 : 0, nullptr, 1, 0}};
+  static_assert(option_ring == 0 && option_pages == 1 && option_pretouch == 2 && option_mlock == 3);
+  std::copy_n(granted, std::min<std::size_t>(count, std::size(granted)), values);
+}
+
+ShmConnection::ShmConnection(Link link, std::string local_address, std::string peer_address) noexcept
+    : segment_(std::move(link.segment)),
+      reader_(segment_.incoming(), segment_.incoming_bytes(), segment_.ring(), link.asymmetric),
+      reading_{std::move(link.data)},
+      writer_(segment_.outgoing(), segment_.outgoing_bytes(), segment_.ring(), link.asymmetric),
+      writing_{std::move(link.room)},
+      local_address_(std::move(local_address)),
+      peer_address_(std::move(peer_address)) {}
+
+ShmConnection::~ShmConnection() {
+  publish();
+  end_output(mark_ended);
+  wake_writer(reader_.leave());
+  reading_.signal.shut_down();
+  writing_.signal.shut_down();
+}
+
+// ---------------------------------------------------------------------------------------------------------- waking
+
+void ShmConnection::wake_reader(Wake wake) noexcept {
+  if (wake == Wake::nobody) [[likely]]
+    return;
+  if (wake == Wake::blocked) {
+    futex_wake(segment_.outgoing().reader.kind);
+  } else {
+    reading_.signal.raise();
+  }
+}
+
+void ShmConnection::wake_writer(Wake wake) noexcept {
+  if (wake == Wake::nobody) [[likely]]
+    return;
+  if (wake == Wake::blocked) {
+    futex_wake(segment_.incoming().writer.kind);
+  } else {
+    writing_.signal.raise();
+  }
+}
+
+template <class Half>
+ferry_status ShmConnection::wait(Half& half, Waiting& waiting, std::uint64_t wanted,
+                                 std::int64_t deadline_ns) noexcept {
+  const bool looks_now = deadline_ns != FERRY_NO_WAIT || ++waiting.fruitless % tries_per_look == 0;
+  if (deadline_ns == FERRY_NO_WAIT || plugin::deadline_passed(deadline_ns)) {
+    if (!looks_now || !hung_up(waiting.signal.fd())) return plugin::out_of_time(deadline_ns);
+    return note_gone(), FERRY_OK;
+  }
+  if (!half.arm(Wake::blocked, wanted)) return FERRY_OK;
+  // Pairs with the store in interrupt(): either we see it, or it sees that we are armed and keeps us from sleeping.
+  if (interrupted_.load(std::memory_order_seq_cst)) return half.disarm(), FERRY_INTERRUPTED;
+  const std::int64_t nap_end_ns = std::min(deadline_ns, plugin::monotonic_ns() + nap_ns);
+  const bool woken = futex_wait(half.sleep_word(), static_cast<std::uint32_t>(Wake::blocked), nap_end_ns);
+  half.disarm();
+  if (woken || nap_end_ns == deadline_ns) return FERRY_OK;  // a deadline that has passed is met at the next look
+  if (!half.arm(Wake::polling, wanted)) return FERRY_OK;
+  const ferry_status status = plugin::wait_ready(waiting.signal.fd(), POLLIN, deadline_ns, interrupt_);
+  half.disarm();
+  if (status == FERRY_OK && !waiting.signal.drain()) note_gone();
+  return status == FERRY_TIMED_OUT ? FERRY_OK : status;
+}
+
+std::int32_t ShmConnection::arm(ferry_interest interest) noexcept {
+  const bool reading = interest == FERRY_READ;
+  // Drained before the ring is armed: what is raised from then on stays. A signal that only told of the peer's end is
+  // all that comes of it, so this is also where an event loop learns of that.
+  if (!(reading ? reading_ : writing_).signal.drain()) note_gone();
+  if (gone_.load(std::memory_order_relaxed)) return FERRY_READY;
+  if (reading) return reader_.arm(Wake::polling, 1) ? FERRY_ARMED : FERRY_READY;
+  std::span<std::byte> room;
+  if (writer_.reserve(1, room) != RingStatus::not_now) return FERRY_READY;
+  publish();
+  return writer_.arm(Wake::polling, room_worth_waking()) ? FERRY_ARMED : FERRY_READY;
+}
+
+ferry_status ShmConnection::pollable(ferry_interest interest, ferry_pollable& out) const noexcept {
+  out.handle = (interest == FERRY_READ ? reading_ : writing_).signal.fd();
+  out.events = FERRY_POLL_IN;
+  return FERRY_OK;
+}
+
+void ShmConnection::interrupt() noexcept {
+  interrupted_.store(true, std::memory_order_seq_cst);  // pairs with the load in wait
+  interrupt_.raise();
+  for (std::atomic<std::uint32_t>* word : {&reader_.sleep_word(), &writer_.sleep_word()}) {
+    // Only a blocked call's announcement is taken back; an event loop's stays, as it is woken by other means.
+    auto armed = static_cast<std::uint32_t>(Wake::blocked);
+    if (word->compare_exchange_strong(armed, static_cast<std::uint32_t>(Wake::nobody), std::memory_order_seq_cst)) {
+      futex_wake(*word);
+    }
+  }
+}
+
+// --------------------------------------------------------------------------------------------------------- reading
+
+ferry_status ShmConnection::peek(std::uint64_t minimum, std::span<const std::byte>& view,
+                                 std::int64_t deadline_ns) noexcept {
+  if (minimum > max_view()) return FERRY_TOO_LARGE;
+  for (;;) {
+    const bool gone = gone_.load(std::memory_order_acquire);  // pairs with note_gone: what came before the end is seen
+    switch (read_failure_ == FERRY_OK ? reader_.peek(minimum, view) : RingStatus::corrupt) {
+      case RingStatus::ok:
+        return FERRY_OK;
+      case RingStatus::ended:
+        return FERRY_END;
+      case RingStatus::reset:
+        note_gone();
+        return FERRY_RESET;
+      case RingStatus::corrupt:
+        note_gone();
+        return read_failure_ = FERRY_PROTOCOL;
+      case RingStatus::not_now:
+        break;
+    }
+    if (gone) return FERRY_RESET;
+    const ferry_status status = wait(reader_, reading_, minimum, deadline_ns);
+    if (status != FERRY_OK) return status;
+  }
+}
+
+void ShmConnection::consume(std::uint64_t size) noexcept {
+  if (size > 0) wake_writer(reader_.consume(size));
+}
+
+std::int64_t ShmConnection::read(void* data, std::uint64_t size, std::int64_t deadline_ns) noexcept {
+  if (size == 0) return 0;
+  std::span<const std::byte> view;
+  if (const ferry_status status = peek(1, view, deadline_ns); status != FERRY_OK) return status;
+  const std::uint64_t count = std::min<std::uint64_t>(size, view.size());
+  for (std::uint64_t done = 0; done < count;) {
+    const std::uint64_t part = std::min(count - done, part_bytes);
+    std::memcpy(static_cast<std::byte*>(data) + done, view.data() + done, part);
+    consume(part);
+    done += part;
+  }
+  return static_cast<std::int64_t>(count);
+}
+
+// --------------------------------------------------------------------------------------------------------- writing
+
+ferry_status ShmConnection::reserve(std::uint64_t minimum, std::span<std::byte>& room,
+                                    std::int64_t deadline_ns) noexcept {
+  if (output_ended_) return FERRY_CLOSED;
+  if (minimum > max_view()) return FERRY_TOO_LARGE;
+  for (;;) {
+    if (gone_.load(std::memory_order_acquire)) return FERRY_RESET;  // pairs with note_gone
+    const RingStatus found = writer_.reserve(minimum, room);
+    if (found == RingStatus::ok) return FERRY_OK;
+    if (found != RingStatus::not_now) return note_gone(), FERRY_RESET;
+    publish();  // what FERRY_WRITE_MORE held back: the reader makes no room before it has seen it
+    const ferry_status status = wait(writer_, writing_, std::max(minimum, room_worth_waking()), deadline_ns);
+    if (status != FERRY_OK) return status;
+  }
+}
+
+ferry_status ShmConnection::commit(std::uint64_t size, std::uint32_t flags) noexcept {
+  writer_.fill(size);
+  if ((flags & FERRY_WRITE_MORE) == 0) publish();
+  return gone_.load(std::memory_order_relaxed) ? FERRY_RESET : FERRY_OK;
+}
+
+std::int64_t ShmConnection::write(const ferry_iovec* pieces, std::uint32_t count, std::uint32_t flags,
+                                  std::int64_t deadline_ns) noexcept {
+  std::uint64_t wanted = 0;
+  for (std::uint32_t i = 0; i < count; ++i) wanted += pieces[i].size;
+  std::span<std::byte> room;
+  if (wanted > 0) {
+    if (const ferry_status status = reserve(1, room, deadline_ns); status != FERRY_OK) return status;
+  }
+  std::uint64_t done = 0;
+  for (std::uint32_t i = 0; i < count && done < room.size(); ++i) {
+    const auto* const data = static_cast<const std::byte*>(pieces[i].data);
+    for (std::uint64_t copied = 0; copied < pieces[i].size && done < room.size();) {
+      const std::uint64_t part = std::min({pieces[i].size - copied, room.size() - done, part_bytes});
+      std::memcpy(room.data() + done, data + copied, part);
+      writer_.fill(part);
+      if (writer_.unpublished() >= part_bytes) publish();
+      copied += part;
+      done += part;
+    }
+  }
+  if ((flags & FERRY_WRITE_MORE) == 0) publish();
+  return static_cast<std::int64_t>(done);
+}
+
+// ------------------------------------------------------------------------------------------------------------- life
+
+void ShmConnection::end_output(std::uint32_t mark) noexcept {
+  if (!std::exchange(output_ended_, true)) wake_reader(writer_.end(mark));
+}
+
+ferry_status ShmConnection::shutdown_write() noexcept {
+  if (output_ended_) return FERRY_OK;
+  publish();
+  end_output(mark_ended);
+  return gone_.load(std::memory_order_relaxed) ? FERRY_RESET : FERRY_OK;
+}
+
+/// What was published is the peer's own memory as well: it outlives us, so there is nothing to wait for.
+ferry_status ShmConnection::finish(std::int64_t) noexcept {
+  const ferry_status status = shutdown_write();
+  wake_writer(reader_.leave());
+  return status;
+}
+
+void ShmConnection::abort_now() noexcept {
+  output_ended_ = true;
+  wake_reader(writer_.end(mark_reset));
+}
+
+void ShmConnection::describe(ferry_connection_info& info) const noexcept {
+  info.frame_alignment = 8;  // rings start aligned, and positions keep that
+  info.max_view = max_view();
+  plugin::copy_address(info.local_address, local_address_);
+  plugin::copy_address(info.peer_address, peer_address_);
+}
+
+void ShmConnection::effective(ferry_value* values, std::uint32_t count) const noexcept {
+  std::fill_n(values, count, ferry_value{});
+  fill_granted(segment_, values, count);
+}
+
+ferry_status ShmConnection::credentials(ferry_credentials& out) const noexcept {
+  return plugin::fill_credentials(writing_.signal.fd(), out);
+}
+
+std::int32_t ShmConnection::statistics(ferry_statistic* figures, std::uint32_t capacity) const noexcept {
+  const RingCounters& in = reader_.counters();
+  const RingCounters& out = writer_.counters();
+  const ferry_statistic all[] = {
+      {"reads", "", static_cast<std::int64_t>(in.publishes)},
+      {"read_sleeps", "", static_cast<std::int64_t>(in.sleeps)},
+      {"writers_woken", "", static_cast<std::int64_t>(in.wakes)},
+      {"writes", "", static_cast<std::int64_t>(out.publishes)},
+      {"write_sleeps", "", static_cast<std::int64_t>(out.sleeps)},
+      {"readers_woken", "", static_cast<std::int64_t>(out.wakes)},
+  };
+  std::copy_n(all, std::min<std::size_t>(capacity, std::size(all)), figures);
+  return static_cast<std::int32_t>(std::size(all));
+}
+
+const void* ShmConnection::extension(std::string_view id) noexcept {
+  static constexpr ferry_lend lend{
+      sizeof(ferry_lend),
+      0,
+      [](ferry_connection* connection, std::uint64_t minimum, const void** data, std::uint64_t* size,
+         std::int64_t deadline_ns) noexcept -> ferry_status {
+        std::span<const std::byte> view;
+        const ferry_status status = from(connection).peek(minimum, view, deadline_ns);
+        *data = view.data();
+        *size = view.size();
+        return status;
+      },
+      [](ferry_connection* connection, std::uint64_t size) noexcept { from(connection).consume(size); },
+      [](ferry_connection* connection, std::uint64_t minimum, void** data, std::uint64_t* size,
+         std::int64_t deadline_ns) noexcept -> ferry_status {
+        std::span<std::byte> room;
+        const ferry_status status = from(connection).reserve(minimum, room, deadline_ns);
+        *data = room.data();
+        *size = room.size();
+        return status;
+      },
+      [](ferry_connection* connection, std::uint64_t size, std::uint32_t flags) noexcept -> ferry_status {
+        return from(connection).commit(size, flags);
+      }};
+  static constexpr ferry_peer peer{sizeof(ferry_peer), 0,
+                                   [](ferry_connection* connection, ferry_credentials* out) noexcept -> ferry_status {
+                                     return from(connection).credentials(*out);
+                                   }};
+  static constexpr ferry_statistics statistics{
+      sizeof(ferry_statistics), 0,
+      [](ferry_connection* connection, ferry_statistic* figures, std::uint32_t capacity) noexcept -> std::int32_t {
+        return from(connection).statistics(figures, capacity);
+      }};
+  if (id == FERRY_EXT_LEND) return &lend;
+  if (id == FERRY_EXT_PEER) return &peer;
+  if (id == FERRY_EXT_STATISTICS) return &statistics;
+  return nullptr;
+}
+
+}  // namespace ferry::shm_spsc

@@ -1,0 +1,85 @@
+// A connection: a ring each way, and what wakes either side.
+//
+// Trying costs no system call. A side that must sleep says so in the ring and is woken by whoever publishes next; as
+// the data plane asks: a blocked call naps on the ring's futex for 50 ms, which is the cheapest wake-up there is, and
+// then sleeps in poll on the signal socket, which an interrupt and the other process's end wake as well. So the end is
+// noticed within the nap, and a long sleep costs nothing. An event loop polls the signal sockets themselves: `data` for
+// reading, `room` for writing. There are two, because the reader's and the writer's thread each drain their own.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "ferry/plugin.hpp"
+#include "ferry/sdk/interrupt.hpp"
+#include "handshake.hpp"
+#include "ring.hpp"
+
+namespace ferry::shm_spsc {
+
+/// Fills ring, pages, pretouch and mlock with what `segment` has.
+void fill_granted(const Segment& segment, ferry_value* values, std::uint32_t count) noexcept;
+
+class ShmConnection : public plugin::Connection<ShmConnection> {
+ public:
+  ShmConnection(Link link, std::string local_address, std::string peer_address) noexcept;
+  ~ShmConnection();
+
+  std::int64_t read(void* data, std::uint64_t size, std::int64_t deadline_ns) noexcept;
+  std::int64_t write(const ferry_iovec* pieces, std::uint32_t count, std::uint32_t flags,
+                     std::int64_t deadline_ns) noexcept;
+  std::int32_t arm(ferry_interest interest) noexcept;
+  ferry_status pollable(ferry_interest interest, ferry_pollable& out) const noexcept;
+  ferry_status shutdown_write() noexcept;
+  void interrupt() noexcept;
+  ferry_status finish(std::int64_t deadline_ns) noexcept;
+  void abort_now() noexcept;
+  void describe(ferry_connection_info& info) const noexcept;
+  void effective(ferry_value* values, std::uint32_t count) const noexcept;
+  static const void* extension(std::string_view id) noexcept;
+
+  ferry_status peek(std::uint64_t minimum, std::span<const std::byte>& view, std::int64_t deadline_ns) noexcept;
+  void consume(std::uint64_t size) noexcept;
+  ferry_status reserve(std::uint64_t minimum, std::span<std::byte>& room, std::int64_t deadline_ns) noexcept;
+  ferry_status commit(std::uint64_t size, std::uint32_t flags) noexcept;
+  std::int32_t statistics(ferry_statistic* figures, std::uint32_t capacity) const noexcept;
+  ferry_status credentials(ferry_credentials& out) const noexcept;
+
+ private:
+  /// Longest `minimum` of peek and reserve. More than half a ring each, and both sides could wait for one another.
+  std::uint64_t max_view() const noexcept { return segment_.ring() / 2; }
+  /// Free bytes that a sleeping writer is woken for: a writer woken for each message read would sleep between any two.
+  std::uint64_t room_worth_waking() const noexcept { return segment_.ring() / 4; }
+  /// One direction's waiting: where its event loop is woken, and tries since somebody looked whether the peer lives.
+  struct Waiting {
+    SignalSocket signal;
+    std::uint32_t fruitless = 0;
+  };
+  /// Sleeps until the ring has `wanted` bytes for `half`. FERRY_OK: look again.
+  template <class Half>
+  ferry_status wait(Half& half, Waiting& waiting, std::uint64_t wanted, std::int64_t deadline_ns) noexcept;
+  void publish() noexcept { wake_reader(writer_.publish()); }
+  void wake_reader(Wake wake) noexcept;
+  void wake_writer(Wake wake) noexcept;
+  void end_output(std::uint32_t mark) noexcept;
+  /// From now on nothing more is sent, and what was received is read to its end.
+  void note_gone() noexcept { gone_.store(true, std::memory_order_release); }  // pairs with the loads in peek, reserve
+
+  Segment segment_;
+  std::atomic<bool> gone_{false};  // the other process has ended, cut the connection, or broken its rules
+  std::atomic<bool> interrupted_{false};
+  plugin::Interrupt interrupt_;
+  // What the reader's and what the writer's thread change stands apart, so that they share no cache line.
+  alignas(64) RingReader<> reader_;
+  Waiting reading_;
+  ferry_status read_failure_ = FERRY_OK;
+  alignas(64) RingWriter<> writer_;
+  Waiting writing_;
+  bool output_ended_ = false;
+  alignas(64) const std::string local_address_;
+  const std::string peer_address_;
+};
+
+}  // namespace ferry::shm_spsc
