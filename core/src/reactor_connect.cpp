@@ -26,7 +26,7 @@ struct PendingConnect {
 
   void settle(ReactorCore& owner) noexcept {
     if (std::exchange(settled, true)) return;
-    owner.connect_ended();
+    owner.release();
   }
   bool settled = false;
 };
@@ -97,7 +97,7 @@ std::unique_ptr<ReactorHandle> Reactor::connect(Runtime& runtime, std::string ta
     if (result.error == nullptr) {
       deliver_later(pending, *core_, std::move(result));
       pending->done = std::move(done);
-      core_->connect_started();
+      core_->hold();
       return handle;
     }
   }
@@ -108,7 +108,7 @@ std::unique_ptr<ReactorHandle> Reactor::connect(Runtime& runtime, std::string ta
     result.error = std::make_unique<Error>(error);
     deliver_later(pending, *core_, std::move(result));
     pending->done = std::move(done);
-    core_->connect_started();
+    core_->hold();
     return handle;
   }
   pending->job->run = [pending = std::weak_ptr(pending), core = core_.get(), &runtime, target = std::move(target),
@@ -121,7 +121,7 @@ std::unique_ptr<ReactorHandle> Reactor::connect(Runtime& runtime, std::string ta
   };
   pool.start(pending->job);
   pending->done = std::move(done);
-  core_->connect_started();
+  core_->hold();
   return handle;
 }
 

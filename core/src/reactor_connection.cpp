@@ -113,10 +113,11 @@ bool ConnectionDriver::spin_read() {
   if (phase_ != Phase::open || !wants_input()) return false;
   std::size_t taken = 0;
   const Outcome outcome = read_once(limits_.read_budget, taken);
+  if (outcome == Outcome::would_block) return false;
   // Bulk takes its turns with the others; spinning is for whoever waits for a short answer.
   if (taken > spin_bytes && phase_ == Phase::open) schedule_read();
   if (phase_ < Phase::ended) update_interest();
-  return outcome != Outcome::would_block;
+  return true;
 }
 
 ConnectionDriver::Outcome ConnectionDriver::read_once(std::size_t limit, std::size_t& taken) {
@@ -127,7 +128,8 @@ ConnectionDriver::Outcome ConnectionDriver::read_once(std::size_t limit, std::si
 ConnectionDriver::Outcome ConnectionDriver::read_copy(std::size_t limit, std::size_t& taken) {
   const bool records = record_sizes_ != nullptr;
   MutableBytes into;
-  if (!records && handlers_.on_message && !core_.run_handler("read", [&] { into = inbox_.spare(); })) {
+  if (!records && !inbox_.empty() && handlers_.on_message &&
+      !core_.run_handler("read", [&] { into = inbox_.spare(); })) {
     end(Status::no_resources, false);
     return Outcome::stopped;
   }
@@ -244,8 +246,20 @@ void ConnectionDriver::end_turn() {
   if (phase_ < Phase::ended) update_interest();
 }
 
+void ConnectionDriver::leave_poll() {
+  if (phase_ != Phase::open || std::exchange(out_of_poll_, true)) return;
+  core_.hold();
+  update_interest();
+}
+
+void ConnectionDriver::rejoin_poll() noexcept {
+  if (std::exchange(out_of_poll_, false)) core_.release();
+}
+
 void ConnectionDriver::arm() {
   in_to_arm_ = false;
+  rejoin_poll();
+  if (phase_ < Phase::ended) update_interest();
   if (phase_ >= Phase::ended || !wants_input()) return;
   const std::int32_t answer = ops_->arm(raw_, FERRY_READ);
   if (answer == FERRY_ARMED) return;
@@ -288,6 +302,7 @@ void ConnectionDriver::abort(Status reason) { end(reason, false); }
 void ConnectionDriver::end(Status status, bool graceful) noexcept {
   if (phase_ >= Phase::ended) return;
   phase_ = Phase::ended;
+  rejoin_poll();
   status_ = status;
   graceful_ = graceful;
   read_watch_.reset();
@@ -326,7 +341,7 @@ void ConnectionDriver::call(const char* what, Handler& handler) {
 }
 
 void ConnectionDriver::update_interest() {
-  const int in = wants_input() ? read_events_ : 0;
+  const int in = wants_input() && !out_of_poll_ ? read_events_ : 0;
   const int out = wants_room_ ? write_events_ : 0;
   const bool accepted =
       write_watch_ != nullptr ? read_watch_->want(in) && write_watch_->want(out) : read_watch_->want(in | out);

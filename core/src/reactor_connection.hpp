@@ -54,6 +54,8 @@ class ConnectionDriver final : public ReactorConnection {
   void give_up() noexcept;
   /// Makes it safe to sleep.
   void arm();
+  /// The reactor reads it in a spin until it arms it: the loop need not watch it. It stands in the list to be armed.
+  void leave_poll();
   /// One attempt to read while the reactor spins. True: it had a result.
   bool spin_read();
   void on_linger_tick();
@@ -84,6 +86,7 @@ class ConnectionDriver final : public ReactorConnection {
   bool wants_input() const noexcept;
   bool delivers() const noexcept { return phase_ == Phase::open && !paused_; }
   void note_traffic();
+  void rejoin_poll() noexcept;
 
   // ---- output
   bool accepts_writes() const noexcept { return phase_ == Phase::open && !write_shut_; }
@@ -150,6 +153,7 @@ class ConnectionDriver final : public ReactorConnection {
   bool in_to_read_ = false;
   bool in_to_flush_ = false;
   bool in_to_arm_ = false;
+  bool out_of_poll_ = false;  // in to_arm, see leave_poll()
   bool lingering_ = false;
 };
 

@@ -233,6 +233,7 @@ bool ReactorCore::spin() {
     flush();
     if (spin_found_others_ || work_left() || to_arm_.size() > spin_connections) return true;
   }
+  for (ConnectionDriver* connection : to_arm_) connection->leave_poll();
   return true;
 }
 
@@ -242,7 +243,8 @@ bool ReactorCore::spin_attempt() {
     return spin_found_others_ = true;
   }
   for (std::size_t i = 0; i < to_arm_.size(); ++i) {
-    if (to_arm_[i]->spin_read()) return true;
+    if (++spin_next_ >= to_arm_.size()) spin_next_ = 0;
+    if (to_arm_[spin_next_]->spin_read()) return true;
   }
   return false;
 }
@@ -330,12 +332,12 @@ ConnectPool& ReactorCore::connects() {
   return *connects_;
 }
 
-void ReactorCore::connect_started() noexcept {
-  if (pending_connects_++ == 0) uv_ref(reinterpret_cast<uv_handle_t*>(&handles_->wake_up));
+void ReactorCore::hold() noexcept {
+  if (holds_++ == 0) uv_ref(reinterpret_cast<uv_handle_t*>(&handles_->wake_up));
 }
 
-void ReactorCore::connect_ended() noexcept {
-  if (--pending_connects_ == 0) uv_unref(reinterpret_cast<uv_handle_t*>(&handles_->wake_up));
+void ReactorCore::release() noexcept {
+  if (--holds_ == 0) uv_unref(reinterpret_cast<uv_handle_t*>(&handles_->wake_up));
 }
 
 void ReactorCore::log_exception(std::string_view what, const std::exception_ptr& exception) noexcept {

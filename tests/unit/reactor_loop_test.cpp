@@ -69,28 +69,84 @@ TEST_CASE("no posted task is lost, from any thread") {
   CHECK(ran == 2 * each);
 }
 
-TEST_CASE("a task posted while the loop spins from message to message runs before the next one") {
+namespace {
+
+Connection::Settings spinning(std::int64_t bound_ns) {
   Connection::Settings settings;
-  settings.wait = WaitPolicy(WaitPolicy::Mode::bounded, 1'000'000'000);
-  ArmedPair pair(1u << 20, settings);
-  const auto feed = [&] { REQUIRE(pair.second.write(bytes_of({"\0\0\0\1m", 5}))); };
+  settings.wait = WaitPolicy(WaitPolicy::Mode::bounded, bound_ns);
+  return settings;
+}
+
+/// The peer sends a message of one byte.
+void feed(ArmedPair& pair) { REQUIRE(pair.second.write(bytes_of({"\0\0\0\1m", 5}))); }
+
+ReactorConnection::Handlers on_message(std::function<void()> handler) {
+  ReactorConnection::Handlers handlers;
+  handlers.on_message = [handler = std::move(handler)](ReactorConnection&, ConstBytes) { handler(); };
+  return handlers;
+}
+
+constexpr int many_spins = 1000;  // messages in a row; far more than one spin answers before it looks at the others
+
+}  // namespace
+
+TEST_CASE("a task posted while the loop spins from message to message runs before the next one") {
+  ArmedPair pair(1u << 20, spinning(1'000'000'000));
   Reactor reactor;
   int received = 0;
   int at_task = 0;
-  ReactorConnection::Handlers handlers;
-  handlers.on_message = [&](ReactorConnection&, ConstBytes) {
-    if (++received == 5) {
-      reactor.post([&] {
-        at_task = received;
-        reactor.stop();
-      });
-    }
-    feed();  // the next attempt of the spin finds a message, as every one before it
-  };
-  reactor.add(std::move(pair.first), std::move(handlers));
-  feed();
+  reactor.add(std::move(pair.first), on_message([&] {
+                if (++received == 5) {
+                  reactor.post([&] {
+                    at_task = received;
+                    reactor.stop();
+                  });
+                }
+                feed(pair);  // the next attempt of the spin finds a message, as every one before it
+              }));
+  feed(pair);
   reactor.run();
   CHECK(at_task == 5);
+}
+
+TEST_CASE("a loop that has spun for long sleeps safely, and wakes for the next message") {
+  ArmedPair pair(1u << 20, spinning(20'000));
+  Reactor reactor;
+  int received = 0;
+  std::unique_ptr<ReactorHandle> later;
+  reactor.add(std::move(pair.first), on_message([&] {
+                if (++received < many_spins) return feed(pair);
+                if (received > many_spins) return reactor.stop();
+                later = reactor.call_at(20ms, [&] { feed(pair); });
+              }));
+  feed(pair);
+  reactor.run();
+  CHECK(received == many_spins + 1);
+}
+
+TEST_CASE("a connection that always has a message keeps the loop from no other, however long it spins") {
+  ArmedPair busy(1u << 20, spinning(1'000'000'000));
+  ArmedPair quiet(1u << 20, spinning(1'000'000'000));
+  auto queue = std::make_shared<ArmedListener::Queue>();
+  Reactor reactor;
+  int received = 0;
+  int others = 0;
+  reactor.add(std::move(busy.first), on_message([&] {
+                if (++received == many_spins) feed(quiet);
+                feed(busy);
+              }));
+  std::vector<Connection> ends;
+  reactor.listen(test::armed_listener(queue), [&](Connection client) {
+    ends.push_back(std::move(client));
+    if (++others == 3) reactor.stop();
+  });
+  reactor.add(std::move(quiet.first), on_message([&] {
+                if (++others == 2) ends.push_back(queue->dial());
+              }));
+  feed(quiet);
+  feed(busy);
+  reactor.run();
+  CHECK(others == 3);
 }
 
 TEST_CASE("stop from another thread ends a sleeping run, and each stop ends one run") {

@@ -99,6 +99,14 @@ bool WaitPolicy::spin_on(Machine&& machine, std::int64_t deadline_ns, Attempt&& 
   if (mode_ == Mode::off || deadline_ns == FERRY_NO_WAIT) return false;
   const bool automatic = mode_ == Mode::automatic;
   const std::int64_t check_ns = automatic ? automatic_check_ns : bounded_check_ns;
+  // A wait of the shortest kind is over before the clock has been asked.
+  for (std::uint32_t i = 0; i < stride_; ++i) {
+    machine.relax();
+    if (attempt()) {
+      found();
+      return true;
+    }
+  }
   const std::int64_t start = machine.now_ns();
   const std::int64_t give_up = std::min(start + (automatic ? automatic_budget_ns : bound_ns_), deadline_ns);
   for (std::int64_t last = start; last < give_up;) {
