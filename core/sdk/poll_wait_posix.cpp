@@ -12,12 +12,13 @@ constexpr std::int64_t slice_ns = 10'000'000;  // between looks at an interrupt 
 
 ferry_status poll_failure(int error) noexcept { return error == ENOMEM ? FERRY_NO_RESOURCES : FERRY_IO; }
 
-/// Sleeps on `fd` beside `waker`; FERRY_OK for `fd`, FERRY_INTERRUPTED for the waker alone.
-ferry_status wait_beside(int fd, short events, int waker, std::int64_t deadline_ns) noexcept {
-  pollfd entries[2] = {{fd, events, 0}, {waker, POLLIN, 0}};
-  const int ready = poll_until(entries, waker >= 0 ? 2 : 1, deadline_ns);
+/// Sleeps on the first `count` entries beside `waker`, which goes into the next; FERRY_OK for any of them,
+/// FERRY_INTERRUPTED for the waker alone.
+ferry_status wait_beside(pollfd* entries, nfds_t count, int waker, std::int64_t deadline_ns) noexcept {
+  entries[count] = {waker, POLLIN, 0};
+  const int ready = poll_until(entries, waker >= 0 ? count + 1 : count, deadline_ns);
   if (ready < 0) return ready;
-  return entries[0].revents != 0 ? FERRY_OK : FERRY_INTERRUPTED;
+  return ready == 1 && entries[count].revents != 0 ? FERRY_INTERRUPTED : FERRY_OK;
 }
 
 }  // namespace
@@ -48,20 +49,26 @@ int poll_until(pollfd* entries, nfds_t count, std::int64_t deadline_ns) noexcept
 }
 
 ferry_status wait_ready(int fd, short events, std::int64_t deadline_ns, Interrupt& interrupt) noexcept {
+  pollfd entries[2] = {{fd, events, 0}, {}};
+  return wait_any(entries, 1, deadline_ns, interrupt);
+}
+
+ferry_status wait_any(pollfd* entries, nfds_t count, std::int64_t deadline_ns, Interrupt& interrupt) noexcept {
   for (;;) {
     if (deadline_ns == FERRY_NO_WAIT) return FERRY_WOULD_BLOCK;
     const int waker = interrupt.descriptor();
     if (waker == Interrupt::raised) return FERRY_INTERRUPTED;
-    if (waker >= 0) return wait_beside(fd, events, waker, deadline_ns);
+    if (waker >= 0) return wait_beside(entries, count, waker, deadline_ns);
     const std::int64_t slice_end_ns = std::min(deadline_ns, monotonic_ns() + slice_ns);
-    const ferry_status status = wait_beside(fd, events, -1, slice_end_ns);
+    const ferry_status status = wait_beside(entries, count, -1, slice_end_ns);
     if (status != FERRY_TIMED_OUT || slice_end_ns == deadline_ns) return status;
   }
 }
 
 ferry_status wait_ready(int fd, short events, std::int64_t deadline_ns, const ferry_cancel* cancel) noexcept {
   if (deadline_ns == FERRY_NO_WAIT) return FERRY_WOULD_BLOCK;
-  return wait_beside(fd, events, cancel_descriptor(cancel), deadline_ns);
+  pollfd entries[2] = {{fd, events, 0}, {}};
+  return wait_beside(entries, 1, cancel_descriptor(cancel), deadline_ns);
 }
 
 }  // namespace ferry::plugin

@@ -1,12 +1,14 @@
 // Raw baselines for `ferry bench --baseline`. Written the way a careful C programmer would write them: blocking
-// sockets, TCP_NODELAY, the buffer sizes that Ferry's plugins ask for by default, no framing (sizes are agreed
-// beforehand), one system call per message, or per 64 KiB where the measure coalesces. The receiver touches the first
-// byte of every message, as any real receiver would.
+// sockets and FIFOs, TCP_NODELAY, the buffer sizes that Ferry's plugins ask for by default, no framing (sizes are
+// agreed beforehand), one system call per message, or per 64 KiB where the measure coalesces. The receiver touches the
+// first byte of every message, as any real receiver would.
 #include "bench/raw_side.hpp"
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -23,6 +25,7 @@ namespace ferry::bench {
 namespace {
 
 constexpr int uds_buffer_bytes = 256 << 10;  // the uds plugin's default
+constexpr int pipe_bytes = 1 << 20;          // the npipe plugin's default
 
 [[noreturn]] void fail(const char* call) {
   throw std::system_error(errno, std::generic_category(), std::string("raw socket: ") + call);
@@ -77,12 +80,28 @@ Address make_address(const std::string& scheme, const std::string& text) {
   return address;
 }
 
+/// Waits for the other side to open the FIFO.
+int open_fifo(const std::string& path, int flags) {
+  const int fd = ::open(path.c_str(), flags | O_CLOEXEC);
+  check(fd, "open a FIFO");
+  check(::fcntl(fd, F_SETPIPE_SZ, pipe_bytes), "fcntl F_SETPIPE_SZ");
+  return fd;
+}
+
 class RawSide final : public Side {
  public:
-  RawSide(int fd, bool spinning) : fd_(fd), spinning_(spinning) {}
+  /// A connected socket.
+  RawSide(int fd, bool spinning) : in_(fd), out_(fd), is_socket_(true), spinning_(spinning) {}
+  /// Two FIFOs, for one direction each.
+  RawSide(int in, int out, bool spinning) : in_(in), out_(out), is_socket_(false), spinning_(spinning) {
+    if (spinning) check(::fcntl(in, F_SETFL, O_NONBLOCK), "fcntl O_NONBLOCK");
+  }
   RawSide(const RawSide&) = delete;
   RawSide& operator=(const RawSide&) = delete;
-  ~RawSide() override { ::close(fd_); }
+  ~RawSide() override {
+    ::close(in_);
+    if (!is_socket_) ::close(out_);
+  }
 
   void lead(const Round& round, std::vector<std::int64_t>* latencies) override {
     buffer_.resize(std::max<std::size_t>(round.size, coalesce_bytes));
@@ -160,8 +179,8 @@ class RawSide final : public Side {
 
   void send_all(const char* data, std::size_t size) {
     while (size > 0) {
-      const ssize_t sent = ::send(fd_, data, size, MSG_NOSIGNAL);
-      if (sent < 0) fail("send");
+      const ssize_t sent = is_socket_ ? ::send(out_, data, size, MSG_NOSIGNAL) : ::write(out_, data, size);
+      if (sent < 0) fail(is_socket_ ? "send" : "write");
       data += sent;
       size -= static_cast<std::size_t>(sent);
     }
@@ -169,13 +188,13 @@ class RawSide final : public Side {
 
   std::size_t receive_some(char* data, std::size_t size) {
     for (;;) {
-      const ssize_t got = ::recv(fd_, data, size, spinning_ ? MSG_DONTWAIT : 0);
+      const ssize_t got = is_socket_ ? ::recv(in_, data, size, spinning_ ? MSG_DONTWAIT : 0) : ::read(in_, data, size);
       if (got > 0) return static_cast<std::size_t>(got);
       if (got == 0) {
         errno = ECONNRESET;
-        fail("recv: the peer has gone");
+        fail("receive: the peer has gone");
       }
-      if (!(spinning_ && errno == EAGAIN)) fail("recv");
+      if (!(spinning_ && errno == EAGAIN)) fail("receive");
     }
   }
 
@@ -187,7 +206,9 @@ class RawSide final : public Side {
     }
   }
 
-  int fd_;
+  int in_;
+  int out_;
+  bool is_socket_;
   bool spinning_;
   std::vector<char> buffer_;
   std::vector<char> message_;
@@ -197,11 +218,17 @@ class RawSide final : public Side {
 }  // namespace
 
 bool has_raw_side(const std::string& scheme) {
-  return scheme == "tcp" || scheme == "uds" || (scheme == "quic" && has_bare_side());
+  return scheme == "tcp" || scheme == "uds" || scheme == "npipe" || (scheme == "quic" && has_bare_side());
 }
 
-RawListener::RawListener(const std::string& scheme, const std::string& directory)
-    : scheme_(scheme), fd_(make_socket(scheme)) {
+RawListener::RawListener(const std::string& scheme, const std::string& directory) : scheme_(scheme) {
+  if (scheme_ == "npipe") {
+    address_ = directory + "/raw";
+    check(::mkfifo((address_ + ".up").c_str(), 0600), "mkfifo");
+    check(::mkfifo((address_ + ".down").c_str(), 0600), "mkfifo");
+    return;
+  }
+  fd_ = make_socket(scheme_);
   tune(fd_, scheme_);
   Address address = make_address(scheme_, scheme_ == "tcp" ? "0" : directory + "/raw.sock");
   check(::bind(fd_, address.get(), address.size), "bind");
@@ -217,11 +244,19 @@ RawListener::RawListener(const std::string& scheme, const std::string& directory
 }
 
 RawListener::~RawListener() {
+  if (scheme_ == "npipe") {
+    for (const char* end : {".up", ".down"}) ::unlink((address_ + end).c_str());
+    return;
+  }
   ::close(fd_);
   if (scheme_ == "uds") ::unlink(address_.c_str());
 }
 
 std::unique_ptr<Side> RawListener::accept(bool spinning) {
+  if (scheme_ == "npipe") {
+    const int in = open_fifo(address_ + ".up", O_RDONLY);
+    return std::make_unique<RawSide>(in, open_fifo(address_ + ".down", O_WRONLY), spinning);
+  }
   const int fd = ::accept4(fd_, nullptr, nullptr, SOCK_CLOEXEC);
   check(fd, "accept");
   tune(fd, scheme_);
@@ -229,6 +264,10 @@ std::unique_ptr<Side> RawListener::accept(bool spinning) {
 }
 
 std::unique_ptr<Side> raw_connect(const std::string& scheme, const std::string& address, bool spinning) {
+  if (scheme == "npipe") {
+    const int out = open_fifo(address + ".up", O_WRONLY);
+    return std::make_unique<RawSide>(open_fifo(address + ".down", O_RDONLY), out, spinning);
+  }
   auto side = std::pair(make_socket(scheme), make_address(scheme, address));
   tune(side.first, scheme);
   check(::connect(side.first, side.second.get(), side.second.size), "connect");

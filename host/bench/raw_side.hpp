@@ -1,4 +1,4 @@
-// The baseline: what hand-written blocking sockets do on this machine, with no Ferry code below them.
+// The baseline: what hand-written blocking sockets and FIFOs do on this machine, with no Ferry code below them.
 #pragma once
 
 #include <memory>
@@ -11,10 +11,10 @@ namespace ferry::bench {
 /// True when there is a raw counterpart for transports of this scheme.
 bool has_raw_side(const std::string& scheme);
 
-/// A listening raw socket of the scheme's kind; `address` is what raw_connect takes.
+/// A listening raw socket of the scheme's kind, or a pair of FIFOs; `address` is what raw_connect takes.
 class RawListener {
  public:
-  /// @param directory  private directory for a socket file
+  /// @param directory  private directory for a socket file or FIFOs
   RawListener(const std::string& scheme, const std::string& directory);
   RawListener(const RawListener&) = delete;
   RawListener& operator=(const RawListener&) = delete;
@@ -28,7 +28,7 @@ class RawListener {
   int fd_ = -1;
 };
 
-/// @param spinning  receive by polling the socket with MSG_DONTWAIT instead of sleeping in it
+/// @param spinning  receive by trying without blocking instead of sleeping in the call
 std::unique_ptr<Side> raw_connect(const std::string& scheme, const std::string& address, bool spinning);
 
 }  // namespace ferry::bench

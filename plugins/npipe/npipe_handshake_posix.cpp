@@ -90,7 +90,7 @@ class Client {
     down_name_ = to_text(id_) + ".down";
     up_name_ = to_text(id_) + ".up";
     pair_.in = make(down_name_, O_RDONLY);
-    own_reader_ = make(up_name_, O_RDONLY);
+    pair_.own_reader = make(up_name_, O_RDONLY);  // without it the FIFO could not be opened for writing
     pair_.out = open(up_name_, O_WRONLY);
     pair_.out_bytes = resize_fifo(pair_.out.get(), pipe_bytes);
   }
@@ -154,7 +154,6 @@ class Client {
   std::string down_name_;
   std::string up_name_;
   FifoPair pair_;
-  UniqueFd own_reader_;  // of `up`, so that it can be opened for writing before the listener reads it
 };
 
 Taken why_not_open(int error) noexcept {
@@ -184,7 +183,9 @@ Taken open_pair(int clients, const std::string& up, const std::string& down, Fif
   out.in = open_fifo(clients, up.c_str(), O_RDONLY);
   if (!out.in) return why_not_open(errno);
   out.out = open_fifo(clients, down.c_str(), O_WRONLY);
-  return out.out ? look_at_writer(out.in.get()) : why_not_open(errno);
+  if (!out.out) return why_not_open(errno);
+  out.own_reader = open_fifo(clients, down.c_str(), O_RDONLY);  // one can do without
+  return look_at_writer(out.in.get());
 }
 
 Taken answer(int fifo) noexcept {

@@ -12,8 +12,8 @@
 // is non-blocking. A client that is slow, stopped or dead costs the listener one request of 32 bytes in the rendezvous
 // FIFO and nothing else, which is why there is no state of a client between its request and its connection.
 //
-// Rejected: to be connected as soon as the request is written, as on a Unix socket. The client would have to keep its
-// own end for reading until the listener has opened it, or lose what it wrote, and every later call would have to know.
+// Rejected: to be connected as soon as the request is written, as on a Unix socket. What a client wrote would be lost
+// if it closed before the listener has opened its FIFO, so every later call would have to know whether it has.
 #pragma once
 
 #include <cstdint>
@@ -29,7 +29,8 @@ namespace ferry::npipe {
 struct FifoPair {
   plugin::UniqueFd in;
   plugin::UniqueFd out;
-  std::int64_t out_bytes = 0;  ///< what `out` holds, see resize_fifo
+  plugin::UniqueFd own_reader;  ///< of `out`: for as long as it is open, writing raises no SIGPIPE
+  std::int64_t out_bytes = 0;   ///< what `out` holds, see resize_fifo
 };
 
 /// Connects to the listener at `place`; `pipe_bytes` is for the client's outgoing FIFO. Returns FERRY_OK, WOULD_BLOCK,

@@ -31,6 +31,9 @@ int poll_until(pollfd* entries, nfds_t count, std::int64_t deadline_ns) noexcept
 /// called when the operation itself has just said EAGAIN: a deadline already past does not look again.
 ferry_status wait_ready(int fd, short events, std::int64_t deadline_ns, Interrupt& interrupt) noexcept;
 
+/// The same for several descriptors: FERRY_OK when entries[0…count) show anything. entries[count] is for the interrupt.
+ferry_status wait_any(pollfd* entries, nfds_t count, std::int64_t deadline_ns, Interrupt& interrupt) noexcept;
+
 /// The same for a connect: interrupted by `cancel`, which may be null or hold handle -1.
 ferry_status wait_ready(int fd, short events, std::int64_t deadline_ns, const ferry_cancel* cancel) noexcept;
 
