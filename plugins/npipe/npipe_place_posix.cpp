@@ -30,6 +30,11 @@ UniqueFd pipes_directory(MakeDirectory make) {
   return plugin::open_private_directory(AT_FDCWD, plugin::runtime_directory() + "/pipe", absent);
 }
 
+int why_not_ours(const struct stat& file) noexcept {
+  if (!S_ISFIFO(file.st_mode)) return ENOTSUP;
+  return file.st_uid == ::geteuid() ? 0 : EPERM;
+}
+
 bool stat_at(int directory, const char* name, struct stat& out) noexcept {
   return ::fstatat(directory, name, &out, AT_SYMLINK_NOFOLLOW) == 0;
 }
@@ -55,15 +60,14 @@ Place find_place(const Address& address, MakeDirectory make) {
 // Looked at before it is opened: opening a device has effects of its own. And again after: it may have been exchanged.
 UniqueFd open_fifo(int directory, const char* name, int flags) noexcept {
   struct stat file {};
-  if (!stat_at(directory, name, file)) return UniqueFd();
   UniqueFd fifo;
-  if (S_ISFIFO(file.st_mode)) {
+  int error = stat_at(directory, name, file) ? why_not_ours(file) : errno;
+  if (error == 0) {
     fifo.reset(::openat(directory, name, flags | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC));
-    if (!fifo || ::fstat(fifo.get(), &file) != 0) return UniqueFd();
+    error = fifo && ::fstat(fifo.get(), &file) == 0 ? why_not_ours(file) : errno;
   }
-  if (S_ISFIFO(file.st_mode) && file.st_uid == ::geteuid()) return fifo;
-  fifo.reset();
-  errno = S_ISFIFO(file.st_mode) ? EPERM : ENOTSUP;
+  if (error != 0) fifo.reset();
+  errno = error;
   return fifo;
 }
 
