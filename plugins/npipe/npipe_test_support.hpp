@@ -18,16 +18,13 @@ namespace ferry::test {
 
 /// Both ends of one more connection: connect returns when accept is called, so they run side by side.
 inline RawPair join(const RawTransport& transport, const RawListener& listener, RawTransport::Settings settings = {}) {
-  auto connecting = std::async(std::launch::async, [&, address = listener.address()] {
-    Said said;
-    RawConnection client = transport.connect(address, settings, &said);
-    return std::pair(std::move(client), said);
-  });
   RawPair pair;
+  Said said;
+  auto connecting = std::async(
+      std::launch::async, [&, address = listener.address()] { return transport.connect(address, settings, &said); });
   pair.server = listener.accept();
-  auto [client, said] = connecting.get();
+  pair.client = connecting.get();
   REQUIRE_MESSAGE(said.status == FERRY_OK, said.message);
-  pair.client = std::move(client);
   return pair;
 }
 

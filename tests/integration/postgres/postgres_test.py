@@ -90,6 +90,16 @@ class Postgres(TestCase):
         outer.log.wait_for("0 bytes unaccounted for")
         inner.log.wait_for("0 bytes unaccounted for")
 
+    def test_psql_and_pgbench_through_relays_joined_by_named_pipes(self):
+        inner, middle = self.relay(self.target(), listen="npipe://" + self.path("middle.pipe"))
+        outer, descriptor = self.relay(middle)
+        self.exercise(descriptor)
+        self.assertEqual(outer.terminate(), 0, outer.log.text())
+        self.assertEqual(inner.terminate(), 0, inner.log.text())
+        outer.log.wait_for("0 bytes unaccounted for")
+        inner.log.wait_for("0 bytes unaccounted for")
+        self.assertEqual([name for name in os.listdir(self.dir) if name.startswith("middle")], [])
+
     def test_connect_per_transaction_leaves_no_descriptor_behind(self):
         ferry, descriptor = self.relay(self.target())
         self.client("pgbench", descriptor, "-i", "-q", "-s", "1", "postgres", timeout=PGBENCH_S)
