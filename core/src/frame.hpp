@@ -31,14 +31,22 @@ inline FrameFormat frame_format_of(const ferry_connection_info& facts) noexcept 
   return facts.frame_alignment == frame_alignment_bytes ? FrameFormat::aligned : FrameFormat::python;
 }
 
+/// Lent bytes may be memory that another process still writes to. The empty asm keeps the compiler from fetching a
+/// length again after it was checked.
+template <class Value>
+void load_once(Value& value) noexcept {
+  asm("" : "+r"(value));
+}
 inline std::uint32_t load_big_endian_32(const std::byte* from) noexcept {
   std::uint32_t value;
   std::memcpy(&value, from, sizeof(value));
+  load_once(value);
   return std::endian::native == std::endian::little ? __builtin_bswap32(value) : value;
 }
 inline std::uint64_t load_big_endian_64(const std::byte* from) noexcept {
   std::uint64_t value;
   std::memcpy(&value, from, sizeof(value));
+  load_once(value);
   return std::endian::native == std::endian::little ? __builtin_bswap64(value) : value;
 }
 inline void store_big_endian_32(std::byte* to, std::uint32_t value) noexcept {

@@ -18,6 +18,7 @@
 // a model's, which explores all interleavings (ring_model_test.cpp).
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -42,11 +43,21 @@ enum class Wake : std::uint32_t {
   polling = 2,  // sleeps in an event loop: signal its event
 };
 
+/// Counted by one thread, read by any.
+class Counter {
+ public:
+  void operator++() noexcept { value_.store(value() + 1, std::memory_order_relaxed); }
+  std::uint64_t value() const noexcept { return value_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<std::uint64_t> value_{0};
+};
+
 /// What one half has done; for statistics, and for tests that count.
 struct RingCounters {
-  std::uint64_t publishes = 0;  // writer: that moved the tail. Reader: that moved the head
-  std::uint64_t wakes = 0;      // sleepers that were found to need waking
-  std::uint64_t sleeps = 0;     // times that arm allowed a sleep
+  Counter publishes;  // writer: that moved the tail. Reader: that moved the head
+  Counter wakes;      // sleepers that were found to need waking
+  Counter sleeps;     // times that arm allowed a sleep
 };
 
 /// What both halves do about sleeping: own sleeper, the other's sleeper.

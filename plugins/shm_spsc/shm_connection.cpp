@@ -259,15 +259,13 @@ ferry_status ShmConnection::credentials(ferry_credentials& out) const noexcept {
 }
 
 std::int32_t ShmConnection::statistics(ferry_statistic* figures, std::uint32_t capacity) const noexcept {
+  const auto as_figure = [](const Counter& counter) { return static_cast<std::int64_t>(counter.value()); };
   const RingCounters& in = reader_.counters();
   const RingCounters& out = writer_.counters();
   const ferry_statistic all[] = {
-      {"reads", "", static_cast<std::int64_t>(in.publishes)},
-      {"read_sleeps", "", static_cast<std::int64_t>(in.sleeps)},
-      {"writers_woken", "", static_cast<std::int64_t>(in.wakes)},
-      {"writes", "", static_cast<std::int64_t>(out.publishes)},
-      {"write_sleeps", "", static_cast<std::int64_t>(out.sleeps)},
-      {"readers_woken", "", static_cast<std::int64_t>(out.wakes)},
+      {"reads", "", as_figure(in.publishes)},      {"read_sleeps", "", as_figure(in.sleeps)},
+      {"writers_woken", "", as_figure(in.wakes)},  {"writes", "", as_figure(out.publishes)},
+      {"write_sleeps", "", as_figure(out.sleeps)}, {"readers_woken", "", as_figure(out.wakes)},
   };
   std::copy_n(all, std::min<std::size_t>(capacity, std::size(all)), figures);
   return static_cast<std::int32_t>(std::size(all));
