@@ -199,7 +199,12 @@ std::int64_t ShmConnection::write(const ferry_iovec* pieces, std::uint32_t count
   for (std::uint32_t i = 0; i < count; ++i) wanted += pieces[i].size;
   std::span<std::byte> room;
   if (wanted > 0) {
-    if (const ferry_status status = reserve(1, room, deadline_ns); status != FERRY_OK) return status;
+    // Looks for room for all of it before less will do: a message in two parts costs two publishes.
+    const bool fits = !output_ended_ && !gone_.load(std::memory_order_relaxed) &&
+                      writer_.reserve(std::min(wanted, segment_.ring()), room) == RingStatus::ok;
+    if (!fits) {
+      if (const ferry_status status = reserve(1, room, deadline_ns); status != FERRY_OK) return status;
+    }
   }
   std::uint64_t done = 0;
   for (std::uint32_t i = 0; i < count && done < room.size(); ++i) {

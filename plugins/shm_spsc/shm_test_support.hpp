@@ -31,6 +31,13 @@ inline test::RawPair shm_pair(const test::RawTransport& transport, const test::R
   return pair;
 }
 
+/// Descriptors in use, now that `listener` has slept once: it keeps one for being interrupted.
+inline int fds_after_sleep(const test::RawListener& listener) {
+  test::Said said;
+  CHECK_FALSE(listener.accept(test::in_ms(1), &said));
+  return test::count_fds();
+}
+
 /// The client's end at `path` without a connection around it, for peers that keep no rules.
 inline Link dial_link(const std::string& path) {
   plugin::UniqueFd socket;

@@ -120,6 +120,7 @@ class RawConnection {
     if (raw_ != nullptr) raw_->ops->close(std::exchange(raw_, nullptr));
   }
   void abort() { raw_->ops->abort(std::exchange(raw_, nullptr)); }
+  ferry_connection* release() { return std::exchange(raw_, nullptr); }
 
   std::int64_t read(void* data, std::uint64_t size, std::int64_t deadline = soon()) const {
     return raw_->ops->read(raw_, data, size, deadline);
