@@ -1,4 +1,5 @@
-// Ten thousand idle connections on one reactor: what each costs in memory, and what they do to one busy client.
+// Many connections on one reactor: idle ones by the ten thousand, what each costs in memory and what they do to one
+// busy client; or, with --busy, all of them busy at once, each with one message under way: throughput, p99 and memory.
 //
 // The server (this process's child) runs an echo on a reactor. The driver measures a busy client's round trips without
 // the idle connections and with them, in turn, and reads the server's memory before and after. Prints bytes per
@@ -31,6 +32,8 @@ struct Settings {
   unsigned rounds = 5;
   double limit_bytes = 0;
   double limit_ratio = 0;
+  std::vector<unsigned> busy;
+  unsigned busy_ms = 1000;
 };
 
 ferry::Runtime make_runtime(const Settings& settings) {
@@ -46,7 +49,7 @@ void raise_descriptor_limit() {
   ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-/// Bytes of private memory of a process, in pages as the kernel counts them.
+/// Bytes of private memory of a process, in pages as the kernel counts them: a transport's shared memory apart.
 double private_bytes(pid_t pid) {
   std::ifstream file("/proc/" + std::to_string(pid) + "/statm");
   double total = 0, resident = 0, shared = 0;
@@ -121,6 +124,61 @@ int measure(const Settings& settings, pid_t server, const std::string& address) 
   return too_big || too_slow ? 1 : 0;
 }
 
+/// Round trips of clients that each have one message under way all the time, driven by a reactor of our own.
+class BusyClients {
+ public:
+  BusyClients(ferry::Runtime& runtime, const std::string& address, unsigned count) : started_(count) {
+    for (unsigned i = 0; i < count; ++i) {
+      ferry::ReactorConnection::Handlers handlers;
+      handlers.on_message = [this, i](ferry::ReactorConnection& from, ferry::ConstBytes) { answered(from, i); };
+      clients_.push_back(reactor_.add(runtime.connect_stream(address), std::move(handlers)));
+    }
+  }
+
+  void run(std::chrono::milliseconds duration) {
+    const auto end = reactor_.call_at(duration, [this] { reactor_.stop(); });
+    for (unsigned i = 0; i < clients_.size(); ++i) send(*clients_[i], i);
+    reactor_.run();
+  }
+  std::vector<std::int64_t>& latencies() { return latencies_; }
+
+ private:
+  void send(ferry::ReactorConnection& client, unsigned number) {
+    static constexpr std::array<std::byte, 64> message{};
+    started_[number] = ferry::monotonic_now_ns();
+    client.send(message);
+  }
+  void answered(ferry::ReactorConnection& client, unsigned number) {
+    latencies_.push_back(ferry::monotonic_now_ns() - started_[number]);
+    send(client, number);
+  }
+
+  ferry::Reactor reactor_;
+  std::vector<std::shared_ptr<ferry::ReactorConnection>> clients_;
+  std::vector<std::int64_t> started_;
+  std::vector<std::int64_t> latencies_;
+};
+
+int measure_busy(const Settings& settings, pid_t server, const std::string& address) {
+  ferry::Runtime runtime = make_runtime(settings);
+  bool too_big = false;
+  for (const unsigned count : settings.busy) {
+    const double before = private_bytes(server);
+    BusyClients clients(runtime, address, count);
+    clients.run(std::chrono::milliseconds(settings.busy_ms));
+    std::vector<std::int64_t>& latencies = clients.latencies();
+    if (latencies.empty()) throw ferry::Error(ferry::Status::timed_out, "measure", address, "no answer came");
+    std::sort(latencies.begin(), latencies.end());
+    const double each = (private_bytes(server) - before) / count;
+    std::printf("%u busy clients: %.0f k round trips/s, p50 %.1f us, p99 %.1f us, %.0f bytes of private memory each\n",
+                count, static_cast<double>(latencies.size()) / settings.busy_ms,
+                static_cast<double>(latencies[latencies.size() / 2]) / 1e3,
+                static_cast<double>(latencies[latencies.size() * 99 / 100]) / 1e3, each);
+    too_big = too_big || (settings.limit_bytes > 0 && each > settings.limit_bytes);
+  }
+  return too_big ? 1 : 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -129,6 +187,9 @@ int main(int argc, char** argv) {
   app.add_option("descriptor", settings.descriptor, "Where the server listens")->required();
   app.add_option("--plugin-dir", settings.plugin_dir);
   app.add_option("--idle", settings.idle)->capture_default_str();
+  app.add_option("--busy", settings.busy, "Measure so many busy clients instead, one figure for each number")
+      ->delimiter(',');
+  app.add_option("--busy-ms", settings.busy_ms, "How long each of those lasts")->capture_default_str();
   app.add_option("--round-trips", settings.round_trips)->capture_default_str();
   app.add_option("--rounds", settings.rounds)->capture_default_str();
   app.add_option("--limit-bytes", settings.limit_bytes, "Fail above this many bytes per connection");
@@ -145,7 +206,7 @@ int main(int argc, char** argv) {
   for (char letter = 0; ::read(announce[0], &letter, 1) == 1 && letter != '\n';) address += letter;
   int result = 1;
   try {
-    result = measure(settings, server, address);
+    result = settings.busy.empty() ? measure(settings, server, address) : measure_busy(settings, server, address);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "idle_connections: %s\n", error.what());
   }

@@ -196,11 +196,18 @@ TEST_CASE("local:// connects two programs of this user by a name alone") {
   Runtime server(with_plugins());
   Runtime client(with_plugins());
   Listener listener = server.listen("local://engine");
+  CHECK(listener.descriptor() == "shm://" + folder.path().string() + "/ferry/engine.shm");
+  CHECK(client.endpoints_of("local://engine")[1].endpoint.scheme != "shm");
   auto echoed = echo_once(listener);
   Channel channel = client.connect("local://engine");
   channel.send("hello", 20s);
   CHECK(channel.receive_text(20s) == "hello");
   CHECK(echoed.get() == "hello");
+  auto again = echo_once(listener);
+  channel = client.connect("shm://engine");  // the same place by its own scheme
+  channel.send("again", 20s);
+  CHECK(channel.receive_text(20s) == "again");
+  CHECK(again.get() == "again");
   listener.close();
   CHECK_THROWS_AS((void)client.connect("local://engine"), Error);
 }

@@ -81,8 +81,8 @@ class Postgres(TestCase):
         self.assertEqual(ferry.terminate(), 0, ferry.log.text())
         ferry.log.wait_for("0 bytes unaccounted for")
 
-    def test_psql_and_pgbench_through_a_chain_of_two_relays(self):
-        inner, middle = self.relay(self.target(), listen="uds://" + self.path("middle.sock"))
+    def test_psql_and_pgbench_through_a_chain_of_two_relays_over_shared_memory(self):
+        inner, middle = self.relay(self.target(), listen="shm://" + self.path("middle.shm"))
         outer, descriptor = self.relay(middle)
         self.exercise(descriptor)
         self.assertEqual(outer.terminate(), 0, outer.log.text())
