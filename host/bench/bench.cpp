@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <fstream>
 #include <optional>
 #include <system_error>
 #include <utility>
@@ -14,6 +15,7 @@
 #include "bench/lane.hpp"
 #include "bench/raw_side.hpp"
 #include "ferry/endpoint.hpp"
+#include "keygen/self_signed.hpp"
 
 namespace ferry::bench {
 namespace {
@@ -79,6 +81,24 @@ std::vector<Plan> plan_figures(const BenchOptions& options) {
   return plans;
 }
 
+void write_file(const std::filesystem::path& path, const std::string& text) {
+  std::ofstream file(path);
+  if (!(file << text << std::flush)) throw std::system_error(errno, std::generic_category(), "write " + path.string());
+}
+
+/// Options for both sides of a transport with TLS: a key of this run's own, in its private directory.
+std::vector<EndpointOption> own_certificate(const Plugin& plugin, const PrivateDirectory& directory) {
+  for (const char* name : {"cert", "key", "ca"}) {
+    if (plugin.options().find(name) < 0) return {};
+  }
+  const host::SelfSigned pair = host::make_self_signed({"localhost", "127.0.0.1", "::1"}, std::chrono::hours(24));
+  const std::string certificate = (directory.path() / "bench.crt").string();
+  const std::string key = (directory.path() / "bench.key").string();
+  write_file(certificate, pair.certificate_pem);
+  write_file(key, pair.key_pem);
+  return {{"cert", certificate}, {"key", key}, {"ca", certificate}};
+}
+
 /// The descriptor to listen at: a bare scheme becomes the plugin's own ephemeral address.
 Endpoint listening_endpoint(const std::string& target, Runtime& runtime, const PrivateDirectory& directory,
                             std::size_t serial) {
@@ -88,7 +108,7 @@ Endpoint listening_endpoint(const std::string& target, Runtime& runtime, const P
     throw Error(Status::invalid, "bench", target,
                 "its plugin names no address of its own: give a descriptor to listen at");
   }
-  Endpoint endpoint{target, plugin.abi().ephemeral_address, {}};
+  Endpoint endpoint{target, plugin.abi().ephemeral_address, own_certificate(plugin, directory)};
   const auto replace = [&](std::string_view word, const std::string& by) {
     if (const auto at = endpoint.address.find(word); at != std::string::npos)
       endpoint.address.replace(at, word.size(), by);

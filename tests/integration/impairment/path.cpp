@@ -7,6 +7,7 @@ namespace ferry::impairment {
 namespace {
 
 constexpr std::int64_t bits_per_byte = 8;
+constexpr std::int64_t header_bytes = 28;  // IPv4 and UDP
 constexpr std::int64_t ns_per_s = 1'000'000'000;
 
 }  // namespace
@@ -29,7 +30,7 @@ std::optional<std::int64_t> Path::pass_bottleneck(std::size_t bytes, std::int64_
   if (impairments_.rate == 0) return now_ns;
   const auto time_of = [this](std::int64_t size) { return size * bits_per_byte * ns_per_s / impairments_.rate; };
   const std::int64_t starts = std::max(now_ns, bottleneck_free_ns_);
-  const auto size = static_cast<std::int64_t>(bytes);
+  const std::int64_t size = static_cast<std::int64_t>(bytes) + header_bytes;
   if (starts - now_ns > time_of(std::max<std::int64_t>(0, impairments_.queue_bytes - size))) return std::nullopt;
   bottleneck_free_ns_ = starts + time_of(size);
   return bottleneck_free_ns_;

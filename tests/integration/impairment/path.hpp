@@ -18,7 +18,7 @@ struct Impairments {
   double truncate = 0;  ///< a random length remains, at least one byte
   std::int64_t delay_ns = 0;
   std::int64_t jitter_ns = 0;            ///< more, evenly distributed: reorders when it exceeds the distance of packets
-  std::int64_t rate = 0;                 ///< bits per second of UDP payload; 0: no limit
+  std::int64_t rate = 0;                 ///< bits per second, IP and UDP headers included; 0: no limit
   std::int64_t queue_bytes = 256 << 10;  ///< what waits for the rate; what does not fit is dropped
 };
 

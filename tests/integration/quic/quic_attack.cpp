@@ -1,5 +1,6 @@
-// Attacks a QUIC listener on loopback, as hosts do that follow no rules. Valid packets come from ngtcp2; forged frames take
-// the place of its own just before they are encrypted. Prints as JSON what was sent and what the listener sent in return.
+// Attacks a QUIC listener on loopback, as hosts do that follow no rules. Valid packets come from ngtcp2; forged frames
+// take the place of its own just before they are encrypted. Prints as JSON what was sent and what the listener sent in
+// return.
 //   quic_attack PORT KIND COUNT [--alpn NAME]
 #include <netinet/in.h>
 #include <poll.h>
@@ -219,7 +220,8 @@ class Attacker {
       while (forged_frames < until && step(socket, connection)) {
       }
     } catch (const std::runtime_error& error) {
-      std::cerr << "quic_attack: " << error.what() << std::endl;  // its answers make no sense to ngtcp2, for good reason
+      std::cerr << "quic_attack: " << error.what()
+                << std::endl;  // its answers make no sense to ngtcp2, for good reason
     }
     forge = nullptr;
   }
@@ -311,8 +313,8 @@ extern "C" int ngtcp2_crypto_encrypt_cb(std::uint8_t* dest, const ngtcp2_crypto_
     forged = ferry::attack::forged_payload(plaintext_size);
     plaintext = forged.data();
   }
-  const int result = ngtcp2_crypto_encrypt(dest, aead, context, plaintext, plaintext_size, nonce, nonce_size, header,
-                                           header_size);
+  const int result =
+      ngtcp2_crypto_encrypt(dest, aead, context, plaintext, plaintext_size, nonce, nonce_size, header, header_size);
   return result == 0 ? 0 : NGTCP2_ERR_CALLBACK_FAILURE;
 }
 
