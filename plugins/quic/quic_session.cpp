@@ -117,9 +117,17 @@ struct Callbacks {
     return 0;
   }
 
-  static int stream_reset(ngtcp2_conn*, std::int64_t, std::uint64_t, std::uint64_t, void*,
+  static int stream_reset(ngtcp2_conn*, std::int64_t, std::uint64_t, std::uint64_t, void* user_data,
                           void* stream_user_data) noexcept {
-    if (auto* stream = static_cast<Stream*>(stream_user_data)) stream->end_reading(Direction::reset);
+    if (auto* stream = static_cast<Stream*>(stream_user_data)) {
+      stream->end_reading(Direction::reset);
+      return 0;
+    }
+    // ngtcp2 0.12.1 opens no stream whose reset is the first it hears of it, and takes it for over in both directions.
+    Stream& stream = *session_of(user_data).primary_;
+    if (stream.id >= 0) return 0;
+    stream.end_writing();
+    stream.end_reading(Direction::reset);
     return 0;
   }
 
@@ -338,9 +346,9 @@ void Session::end(Stream& stream, bool abort) noexcept {
   const std::uint64_t now = now_ns();
   if (abort) return close_with({CloseReason::Kind::application, 1, "aborted"}, now);
   const bool finished = stream.is_fin_acknowledged();
-  if (finished && stream.reading() == Direction::open && phase() == Phase::established) {
-    // Every byte of ours was acknowledged, but some peers drop what their application has not read yet when the
-    // connection closes: they get the time to come to their own end.
+  if (finished && (server_ || stream.reading() == Direction::open) && phase() == Phase::established) {
+    // Every byte of ours was acknowledged, but some peers (quic-go) drop what their application has not read yet when
+    // the connection closes: they get the time to come to their own end.
     lingering_ = true;
     linger_until_ = now + linger_ns;
     (void)ngtcp2_conn_shutdown_stream_read(conn_, stream.id, 0);

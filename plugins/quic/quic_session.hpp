@@ -107,7 +107,7 @@ class Session final : public std::enable_shared_from_this<Session>, public Timed
   void send_burst(const ngtcp2_path& path, std::uint8_t ecn, std::size_t segment, std::span<const std::uint8_t> bytes);
   bool send_held();
   void reschedule();
-  void check_acknowledged();
+  void check_acknowledged(std::uint64_t now);
 
   // Ends: quic_session_end.cpp.
   void read_failed(int error, std::uint64_t now);

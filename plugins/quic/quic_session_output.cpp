@@ -165,14 +165,17 @@ void Session::flush(std::uint64_t now) {
   if (conn_ == nullptr) return;
   if (send_held() && !write_packets(now)) return;
   if (conn_ == nullptr) return;
-  check_acknowledged();
-  if (lingering_ && primary_->reading() != Direction::open) return close_with({}, now);
+  check_acknowledged(now);
+  // A server leaves the good-bye to its client, the only one to know when it has read everything.
+  if (lingering_ && !server_ && primary_->reading() != Direction::open) return close_with({}, now);
   reschedule();
 }
 
 /// The end of a stream that was retransmitted together with bytes is not told apart in the acknowledgement; but when
-/// all bytes are acknowledged and nothing at all is under way, it has arrived.
-void Session::check_acknowledged() {
+/// all bytes are acknowledged and nothing at all is under way, it has arrived. Nor may anything wait for its turn: an
+/// end that was lost and that pacing still holds back is not under way either, and shows as a timer that is due soon.
+void Session::check_acknowledged(std::uint64_t now) {
+  if (ngtcp2_conn_get_expiry(conn_) <= now + ngtcp2_conn_get_pto(conn_)) return;
   for (const auto& stream : streams_) {
     if (!stream->all_acknowledged() || stream->is_fin_acknowledged()) continue;
     if (figures_of(conn_).bytes_in_flight == 0) stream->fin_acknowledged();
