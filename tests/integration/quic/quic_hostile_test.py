@@ -1,0 +1,79 @@
+"""A quic listener among hosts that follow no rules: it answers strangers with little, remembers little, and serves its clients.
+
+QUIC_FULL=1 (scripts/release-check) attacks with the numbers that a release must bear.
+"""
+import json
+import os
+import random
+import subprocess
+import unittest
+
+from ferry_process import FERRY, LIMIT_S, in_thread
+from quic_peer import QuicTestCase
+
+ATTACK = os.path.join(os.path.dirname(FERRY), "../tests/quic_attack")
+FULL = "QUIC_FULL" in os.environ
+PACKETS = 100_000 if FULL else 3_000
+FRAMES = 1_000_000 if FULL else 30_000
+MEMORY_LIMIT = (64 if not os.environ.get("FERRY_SANITIZE") else 512) << 20  # of growth, whatever comes
+
+
+class Hostile(QuicTestCase):
+    def attack(self, port, kind, count):
+        done = subprocess.run([ATTACK, str(port), kind, str(count)], stdout=subprocess.PIPE, timeout=10 * LIMIT_S)
+        self.assertEqual(done.returncode, 0)
+        tally = json.loads(done.stdout)
+        if FULL:
+            print(f"{kind}: {tally}")
+        return tally
+
+    def good_client(self, port, size=50_000):
+        data = random.Random(size).randbytes(size)
+        done = self.ferry_client(port, data)
+        self.assertEqual((done.returncode, done.stdout == data), (0, True), done.stderr)
+
+    def survive(self, kind, count):
+        """Attacks beside a good client, which is served during and after; memory stays within its bound."""
+        ferry, port = self.ferry_server()
+        self.good_client(port)
+        before = ferry.resident_bytes()
+        tally = {}
+        with in_thread(lambda: tally.update(self.attack(port, kind, count))):
+            self.good_client(port)
+        self.good_client(port)
+        self.assertLess(ferry.resident_bytes() - before, MEMORY_LIMIT)
+        self.assertIsNone(ferry.process.poll())
+        return tally
+
+    def strangers(self, kind):
+        tally = self.survive(kind, PACKETS)
+        self.assertEqual(tally["packets"], PACKETS)
+        self.assertLessEqual(tally["received_bytes"], 3 * tally["sent_bytes"])  # RFC 9000, section 8.1
+
+    def test_spoofed_first_packets(self):
+        self.strangers("initials")
+
+    def test_garbage(self):
+        self.strangers("garbage")
+
+    def test_packets_of_unknown_connections(self):
+        self.strangers("unknown")
+
+    def test_first_packets_replayed_cut_and_flipped(self):
+        self.strangers("mutations")
+
+    def test_frames_that_cost_the_receiver_more_than_the_sender(self):
+        for kind in ("path_challenge", "new_connection_id", "retire_connection_id", "reset_stream", "ping"):
+            with self.subTest(kind):
+                self.assertGreater(self.survive(kind, FRAMES)["frames"], 0)
+
+    def test_a_path_that_damages_repeats_and_reorders(self):
+        _, port = self.ferry_server()
+        relay = self.relay(port, flip=0.05, truncate=0.05, duplicate=0.2, jitter_ms=3, seed=4)
+        self.good_client(relay.port, 300_000)
+        counts = relay.stop()["up"]
+        self.assertGreater(min(counts["flipped"], counts["truncated"], counts["duplicated"]), 0)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,86 @@
+"""Runs the built `quic_go_peer` (quic-go) and makes certificates for it and for Ferry."""
+import json
+import os
+import subprocess
+import sys
+
+from ferry_process import FERRY, LIMIT_S, Lines, TestCase, run
+from udp_relay import UdpRelay
+
+PEER = os.path.join(os.path.dirname(FERRY), "../tests/quic_go_peer")
+
+
+def skip_without_peer():
+    """Ends the script as skipped where Go or quic-go is not installed."""
+    if not os.path.exists(PEER):
+        print("quic_go_peer was not built: golang-go or golang-github-lucas-clemente-quic-go-dev is missing")
+        sys.exit(77)
+
+
+def words(options):
+    """`ca="x", retry=True` as -ca=x -retry=true."""
+    text = {True: "true", False: "false"}
+    return [f"-{name}={text.get(value, value) if isinstance(value, bool) else value}" for name, value in options.items()]
+
+
+class PeerServer:
+    def __init__(self, **options):
+        self.process = subprocess.Popen([PEER, "server", *words(options)], stdout=subprocess.PIPE)
+        self.output = Lines(self.process.stdout)
+        self.port = int(self.output.wait_for(r'"listening":"127\.0\.0\.1:(\d+)"').group(1))
+
+    def reports(self, key, count=1):
+        """The first `count` lines about a "stream" or a "connection"."""
+        return [json.loads(self.output.wait_for(f'^.*"{key}":.*$', occurrence=i + 1).group(0)) for i in range(count)]
+
+    def close(self):
+        self.process.terminate()
+        self.process.wait(LIMIT_S)
+        self.output.join()
+        self.process.stdout.close()
+
+
+def peer_client(port, timeout=LIMIT_S, **options):
+    """Runs a quic-go client to its end; returns the lines of its streams and the last, of the connection."""
+    done = subprocess.run([PEER, "client", *words({"timeout": f"{timeout}s", **options}), f"127.0.0.1:{port}"],
+                          stdout=subprocess.PIPE, timeout=timeout + LIMIT_S)
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    return lines[:-1], lines[-1]
+
+
+class QuicTestCase(TestCase):
+    """One pair of keys for everything, and Ferry servers and clients made with it."""
+
+    def setUp(self):
+        super().setUp()
+        self.cert, self.key = self.keygen("pair")
+
+    def keygen(self, name, *arguments):
+        done = run("keygen", "--out", self.path(name), *arguments)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return self.path(name + ".crt"), self.path(name + ".key")
+
+    def ferry_server(self, service="echo", **options):
+        """`ferry serve` at a quic address; returns it with its port."""
+        options = {"alpn": "ferry", "cert": self.cert, "key": self.key, **options}
+        listen = {"descriptor": "quic://127.0.0.1:0", "options": options}
+        ferry, (descriptor,) = self.serve({"name": "quic", "service": service, "listen": [listen]})
+        return ferry, int(descriptor.split("?")[0].rsplit(":", 1)[1])
+
+    def ferry_client(self, port, data, timeout=LIMIT_S, **options):
+        """`ferry connect` with `data` as its input, run to its end."""
+        query = "&".join(f"{name}={value}" for name, value in {"alpn": "ferry", "ca": self.cert, **options}.items())
+        return run("connect", f"quic://127.0.0.1:{port}?{query}", stdin=data, timeout=timeout)
+
+    def peer_server(self, **options):
+        server = PeerServer(**{"cert": self.cert, "key": self.key, **options})
+        self.addCleanup(server.close)
+        return server
+
+    def peer_client(self, port, **options):
+        return peer_client(port, **{"ca": self.cert, **options})
+
+    def relay(self, port, **options):
+        relay = UdpRelay(port, **options)
+        self.addCleanup(relay.close)
+        return relay
