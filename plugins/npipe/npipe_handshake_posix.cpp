@@ -132,9 +132,8 @@ class Client {
 
  private:
   UniqueFd make(const std::string& name, int flags) {
-    // Without a name yet, or in a directory that the listener has removed, there is nothing to remove.
     if (::mkfifoat(clients_.get(), name.c_str(), 0600) != 0) {
-      if (errno == ENOENT) throw service_ended();
+      if (errno == ENOENT) throw service_ended();  // it has removed the directory
       throw plugin::os_failure(errno, "making a FIFO");
     }
     return open(name, flags);
