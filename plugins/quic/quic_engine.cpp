@@ -16,6 +16,7 @@
 #include "quic_acceptor.hpp"
 #include "quic_session.hpp"
 #include "quic_stream.hpp"
+#include "quic_wakeup.hpp"
 
 namespace ferry::quic {
 namespace {
@@ -23,6 +24,10 @@ namespace {
 using plugin::UniqueFd;
 
 constexpr std::uint64_t ns_per_s = 1'000'000'000;
+constexpr std::uint32_t polls_per_look = 16;
+constexpr std::uint64_t lead_ns = 1'000'000;  // how long a leader waits for the next packet
+constexpr std::uint64_t poll_lasts_ns = lead_ns + 200'000;
+constexpr std::uint64_t nap_ns = 1'000'000;
 
 UniqueFd checked(int fd, const char* what) {
   if (fd < 0) throw plugin::os_failure(errno, what);
@@ -112,6 +117,7 @@ void Engine::post(Stream& stream) noexcept {
 void Engine::settle() noexcept {
   try {
     take_posted();
+    tell_applications();
     flush_sessions(now_ns());
     set_timer();
   } catch (const std::bad_alloc&) {
@@ -185,6 +191,20 @@ void Engine::flush_later(Session& session) {
   session.in_flush_list = true;
 }
 
+void Engine::tell_later(Stream& stream) {
+  if (stream.in_tell_list) return;
+  to_tell_.push_back(stream.shared_from_this());
+  stream.in_tell_list = true;
+}
+
+void Engine::tell_applications() noexcept {
+  for (const auto& stream : to_tell_) {
+    stream->in_tell_list = false;
+    stream->tell();
+  }
+  to_tell_.clear();
+}
+
 void Engine::flush_sessions(std::uint64_t now) {
   while (!to_flush_.empty()) {
     flushing_.swap(to_flush_);
@@ -219,6 +239,81 @@ void Engine::set_timer() noexcept {
   if (::timerfd_settime(timer_.get(), TFD_TIMER_ABSTIME, &when, nullptr) == 0) timer_set_to_ = earliest;
 }
 
+// ----------------------------------------------------------------------------------------------- spinning readers
+
+void Engine::poll(Session& session) noexcept {
+  if (!try_enter()) return;
+  const std::uint64_t now = now_ns();
+  polled_at_.store(now, std::memory_order_seq_cst);
+  try {
+    if (++polls_ % polls_per_look == 0) {
+      epoll_event events[max_events];
+      const int count = ::epoll_wait(epoll_.get(), events, max_events, 0);
+      handle_events({events, static_cast<std::size_t>(std::max(count, 0))});
+    } else {
+      session.receive(*receive_buffers_, now);
+      expire(now);
+    }
+  } catch (const std::exception& error) {
+    log(FERRY_LOG_ERROR, std::string("quic: ") + error.what());
+  }
+  settle_and_leave();
+}
+
+void Engine::stop_polling() noexcept {
+  if (polled_at_.load(std::memory_order_relaxed) == 0) return;
+  polled_at_.store(0, std::memory_order_seq_cst);
+  if (napping_.load(std::memory_order_seq_cst) != 0) {  // pairs with nap
+    napping_.store(0, std::memory_order_seq_cst);
+    wake_one(napping_);
+  }
+}
+
+bool Engine::start_leading() noexcept {
+  if (!may_lead_.load(std::memory_order_seq_cst) || sleepers_.load(std::memory_order_seq_cst) != 0) return false;
+  return !has_leader_.exchange(true, std::memory_order_seq_cst);
+}
+
+bool Engine::lead(std::int64_t deadline_ns) noexcept {
+  const std::uint64_t start = now_ns();
+  polled_at_.store(start, std::memory_order_seq_cst);
+  const auto deadline = static_cast<std::uint64_t>(std::max<std::int64_t>(deadline_ns, 0));
+  const std::uint64_t until = std::min(start + lead_ns, std::max(deadline, start));
+  const timespec timeout{0, static_cast<long>(until - start)};
+  epoll_event events[max_events];
+  const int count = ::epoll_pwait2(epoll_.get(), events, max_events, &timeout, nullptr);
+  if (count <= 0) return false;
+  const Inside inside(*this);
+  handle_events_safely({events, static_cast<std::size_t>(count)});
+  return true;
+}
+
+/// Says nothing to the engine's thread unless somebody sleeps who counts on it: most likely the same thread leads again
+/// before that thread's nap is over.
+void Engine::stop_leading() noexcept {
+  polled_at_.store(now_ns(), std::memory_order_seq_cst);
+  has_leader_.store(false, std::memory_order_seq_cst);
+  // Pairs with sleep_begins and forbid_leading.
+  if (sleepers_.load(std::memory_order_seq_cst) != 0 || !may_lead_.load(std::memory_order_seq_cst)) stop_polling();
+}
+
+void Engine::sleep_begins() noexcept {
+  sleepers_.fetch_add(1, std::memory_order_seq_cst);
+  if (!has_leader_.load(std::memory_order_seq_cst)) stop_polling();  // pairs with stop_leading
+}
+
+/// Sleeps as long as others look for packets: until they say that they stop, or have not come for a while.
+void Engine::nap() noexcept {
+  for (;;) {
+    napping_.store(1, std::memory_order_seq_cst);
+    const std::uint64_t polled_at = polled_at_.load(std::memory_order_seq_cst);  // pairs with stop_polling
+    const std::uint64_t now = now_ns();
+    if (polled_at == 0 || now >= polled_at + poll_lasts_ns || stopping_.load(std::memory_order_seq_cst)) break;
+    sleep_while(napping_, 1, static_cast<std::int64_t>(now + nap_ns));
+  }
+  napping_.store(0, std::memory_order_relaxed);
+}
+
 // ---------------------------------------------------------------------------------------------------- the thread
 
 void Engine::wake_thread() noexcept { (void)::eventfd_write(wake_.get(), 1); }
@@ -231,14 +326,24 @@ void Engine::run() noexcept {
   for (;;) {
     epoll_event events[max_events];
     const int count = ::epoll_wait(epoll_.get(), events, max_events, -1);
-    const Inside inside(*this);
-    try {
-      handle_events({events, static_cast<std::size_t>(std::max(count, 0))});
-    } catch (const std::exception& error) {
-      log(FERRY_LOG_ERROR, std::string("quic: ") + error.what());
+    {
+      const Inside inside(*this);
+      handle_events_safely({events, static_cast<std::size_t>(std::max(count, 0))});
     }
-    // What was closed gracefully may still be on its way, for a bounded time: see Session::end.
-    if (stopping_.load(std::memory_order_seq_cst) && !has_lingering()) return;  // pairs with the destructor
+    if (stopping_.load(std::memory_order_seq_cst)) {  // pairs with the destructor
+      // What was closed gracefully may still be on its way, for a bounded time: see Session::end.
+      const Inside inside(*this);
+      if (!has_lingering()) return;
+    }
+    nap();
+  }
+}
+
+void Engine::handle_events_safely(std::span<const epoll_event> events) noexcept {
+  try {
+    handle_events(events);
+  } catch (const std::exception& error) {
+    log(FERRY_LOG_ERROR, std::string("quic: ") + error.what());
   }
 }
 

@@ -54,6 +54,30 @@ class Engine {
   /// free. Any thread that has a handle on the stream.
   void post(Stream& stream) noexcept;
 
+  /// What a spinning reader does instead of nothing: looks for packets of its own connection, and now and then of all.
+  /// As long as somebody does, the engine's thread naps rather than be woken by each packet for nothing. Any thread.
+  void poll(Session& session) noexcept;
+  /// A thread that has nothing to do but wait may look for packets in the meantime, instead of being woken by the
+  /// engine's thread: one at a time, where nobody else waits. False: sleep as usual.
+  bool start_leading() noexcept;
+  /// Waits for packets, or for a write to lead_fd(), and handles them. Returns false after a millisecond without any:
+  /// then it is better to let go, for the engine's thread wakes up as often while others lead.
+  bool lead(std::int64_t deadline_ns) noexcept;
+  void stop_leading() noexcept;
+  int lead_fd() const noexcept { return wake_.get(); }
+  /// Around the sleep of a thread that counts on the engine's to wake it.
+  void sleep_begins() noexcept;
+  void sleep_ends() noexcept { sleepers_.fetch_sub(1, std::memory_order_seq_cst); }
+  /// An event loop waits on connections of this transport: from now on, only the engine's thread looks for packets.
+  void forbid_leading() noexcept {
+    if (!may_lead_.load(std::memory_order_relaxed)) return;
+    may_lead_.store(false, std::memory_order_seq_cst);
+    stop_polling();
+  }
+
+  /// Whoever polled is going to sleep: the engine's thread must look after the sockets again. Any thread.
+  void stop_polling() noexcept;
+
   /// Being inside, waiting for it if need be. Not recursive.
   class Inside {
    public:
@@ -79,6 +103,8 @@ class Engine {
   Timers& timers() noexcept { return timers_; }
   /// The session has, or may have, something to send.
   void flush_later(Session& session);
+  /// The stream's application is to be told what changed, once the packets at hand are through.
+  void tell_later(Stream& stream);
   std::uint8_t* burst_buffer() noexcept { return burst_.get(); }
   /// Those that came in through `acceptor`.
   std::vector<Session*> sessions_of(const Acceptor& acceptor) const;
@@ -96,12 +122,15 @@ class Engine {
   void settle_and_leave() noexcept;
   void settle() noexcept;
   void take_posted();
+  void tell_applications() noexcept;
   void flush_sessions(std::uint64_t now);
   void expire(std::uint64_t now);
   void set_timer() noexcept;
   void wake_thread() noexcept;
   void run() noexcept;
+  void handle_events_safely(std::span<const epoll_event> events) noexcept;
   void handle_events(std::span<const epoll_event> events);
+  void nap() noexcept;
   bool has_lingering() noexcept;
 
   static constexpr std::uint32_t open = 0;
@@ -116,6 +145,11 @@ class Engine {
   std::atomic<std::uint32_t> gate_{open};
   std::atomic<Stream*> posted_{nullptr};
   std::atomic<bool> stopping_{false};
+  std::atomic<std::uint64_t> polled_at_{0};  // when somebody else looked for packets; 0: nobody goes on doing it
+  std::atomic<std::uint32_t> napping_{0};
+  std::atomic<bool> has_leader_{false};
+  std::atomic<bool> may_lead_{true};
+  std::atomic<int> sleepers_{0};
   std::once_flag started_;
   std::thread thread_;
 
@@ -124,11 +158,13 @@ class Engine {
   plugin::UniqueFd timer_;
   plugin::UniqueFd wake_;
   std::uint64_t timer_set_to_ = no_deadline;
+  std::uint32_t polls_ = 0;
   Timers timers_;
   std::unordered_map<int, Registered> sockets_;
   std::unordered_map<std::string, Session*> routes_;
   std::unordered_map<Session*, std::shared_ptr<Session>> sessions_;
   std::vector<std::shared_ptr<Session>> removed_;
+  std::vector<std::shared_ptr<Stream>> to_tell_;
   std::vector<Session*> to_flush_;
   std::vector<Session*> flushing_;
   std::vector<std::shared_ptr<Acceptor>> acceptors_;

@@ -114,12 +114,15 @@ std::unique_ptr<QuicConnection> QuicListener::accept(std::int64_t deadline_ns, f
       wakeup.disarm();
       continue;
     }
+    engine_.sleep_begins();
     wakeup.sleep(deadline_ns);
+    engine_.sleep_ends();
   }
 }
 
 std::int32_t QuicListener::arm() noexcept {
   if (acceptor_->has_next()) return FERRY_READY;
+  engine_.forbid_leading();
   if (!acceptor_->wakeup().arm()) return FERRY_NO_RESOURCES;
   if (!acceptor_->has_next()) return FERRY_ARMED;
   acceptor_->wakeup().disarm();

@@ -67,11 +67,12 @@ struct Callbacks {
   }
 
   static int stream_data(ngtcp2_conn* conn, std::uint32_t flags, std::int64_t id, std::uint64_t,
-                         const std::uint8_t* data, std::size_t size, void*, void* stream_user_data) noexcept {
+                         const std::uint8_t* data, std::size_t size, void* user_data, void* stream_user_data) noexcept {
     auto* stream = static_cast<Stream*>(stream_user_data);
     if (stream == nullptr) return 0;
     try {
       stream->arrived({data, size});
+      session_of(user_data).engine_.tell_later(*stream);
     } catch (const std::bad_alloc&) {
       return NGTCP2_ERR_CALLBACK_FAILURE;
     }
@@ -84,12 +85,13 @@ struct Callbacks {
     return 0;
   }
 
-  static int acknowledged(ngtcp2_conn*, std::int64_t, std::uint64_t, std::uint64_t size, void*,
+  static int acknowledged(ngtcp2_conn*, std::int64_t, std::uint64_t, std::uint64_t size, void* user_data,
                           void* stream_user_data) noexcept {
     auto* stream = static_cast<Stream*>(stream_user_data);
     if (stream == nullptr) return 0;
     if (size > 0) {
       stream->acknowledged(size);
+      session_of(user_data).engine_.tell_later(*stream);
     } else {
       stream->fin_acknowledged();  // only the end of the stream is reported without bytes
     }
@@ -299,6 +301,12 @@ void Session::on_packet(const Packet& packet, std::uint64_t now) {
   }
   if (any_blocked_) unblock();
   engine_.flush_later(*this);
+}
+
+void Session::receive(ReceiveBuffers& buffers, std::uint64_t now) noexcept {
+  if (conn_ == nullptr) return;
+  PacketHandler& handler = server_ ? static_cast<PacketHandler&>(*acceptor_) : *this;
+  (void)socket().receive(buffers, handler, now);
 }
 
 void Session::on_socket_error(int error) {

@@ -62,6 +62,7 @@ class Session final : public std::enable_shared_from_this<Session>, public Timed
   void on_packet(const Packet& packet, std::uint64_t now) override;
   void on_socket_error(int error) override;
   void on_writable() override;
+  void receive(ReceiveBuffers& buffers, std::uint64_t now) noexcept;
   void expired(std::uint64_t now);
   /// Sends what there is to send and may be sent, and sets the next deadline.
   void flush(std::uint64_t now);

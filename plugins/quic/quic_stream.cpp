@@ -1,6 +1,7 @@
 #include "quic_stream.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "ferry/sdk/poll_wait.hpp"
 #include "quic_engine.hpp"
@@ -29,13 +30,39 @@ ferry_status Stream::wait(Wakeup& wakeup, std::int64_t deadline_ns, Ready&& read
     if (ready()) return FERRY_OK;
     if (interrupted_.load(std::memory_order_seq_cst)) return FERRY_INTERRUPTED;
     if (plugin::deadline_passed(deadline_ns)) return plugin::out_of_time(deadline_ns);
+    if (&wakeup == &readable_ && lead(deadline_ns, ready)) continue;
     wakeup.prepare_sleep();
     if (ready() || interrupted_.load(std::memory_order_seq_cst)) {  // pairs with the stores before each notify
       wakeup.disarm();
       continue;
     }
+    if (&wakeup == &readable_) stop_polling();
+    engine_.sleep_begins();
     wakeup.sleep(deadline_ns);
+    engine_.sleep_ends();
   }
+}
+
+/// The reader is about to sleep: if it had looked for packets itself, the engine's thread takes over again.
+void Stream::stop_polling() noexcept {
+  if (std::exchange(looks_, 0) > 1) engine_.stop_polling();
+}
+
+/// Waits by driving the engine. True when that has changed something; false: sleep.
+template <class Ready>
+bool Stream::lead(std::int64_t deadline_ns, Ready&& ready) noexcept {
+  if (!engine_.start_leading()) return false;
+  looks_ = 0;
+  bool led = true;
+  for (;;) {
+    readable_.prepare_to_lead(engine_.lead_fd());
+    if (ready() || interrupted_.load(std::memory_order_seq_cst)) break;  // pairs with the stores before each notify
+    led = engine_.lead(deadline_ns);
+    if (!led) break;
+  }
+  readable_.disarm();
+  engine_.stop_leading();
+  return led;
 }
 
 bool Stream::can_read() const noexcept {
@@ -53,6 +80,7 @@ bool Stream::finished() const noexcept {
 
 std::int64_t Stream::read(void* data, std::uint64_t size, std::int64_t deadline_ns) {
   if (size == 0) return 0;
+  bool polled = false;
   for (;;) {
     // The end is looked at first: what had arrived before it is then in the queue.
     const Direction state = reading_.load(std::memory_order_seq_cst);
@@ -62,6 +90,12 @@ std::int64_t Stream::read(void* data, std::uint64_t size, std::int64_t deadline_
       return static_cast<std::int64_t>(got);
     }
     if (state != Direction::open) return state == Direction::ended ? FERRY_END : FERRY_RESET;
+    // The first look is free. Whoever comes again without having slept spins, and may as well fetch the packets.
+    if (deadline_ns == FERRY_NO_WAIT && !polled && ++looks_ > 1) {
+      engine_.poll(*session_);
+      polled = true;
+      continue;
+    }
     const ferry_status status = wait(readable_, deadline_ns, [this] { return can_read(); });
     if (status != FERRY_OK) return status;
   }
@@ -107,7 +141,9 @@ std::int32_t Stream::arm(ferry_interest interest) noexcept {
   };
   if (ready()) return FERRY_READY;
   Wakeup& wakeup = interest == FERRY_WRITE ? writable_ : readable_;
+  engine_.forbid_leading();
   if (!wakeup.arm()) return FERRY_NO_RESOURCES;
+  if (interest == FERRY_READ) stop_polling();
   if (!ready()) return FERRY_ARMED;
   wakeup.disarm();
   return FERRY_READY;
@@ -152,12 +188,19 @@ void Stream::arrived(std::span<const std::uint8_t> bytes) {
     return;
   }
   incoming_.append(bytes.data(), bytes.size());
-  incoming_.publish();
-  readable_.notify();
+}
+
+void Stream::tell() noexcept {
+  if (incoming_.tail() != incoming_.written()) {
+    incoming_.publish();
+    readable_.notify();
+  }
+  if (outgoing_.written() - outgoing_.released() <= send_limit_ - write_low_water_) writable_.notify();
 }
 
 void Stream::end_reading(Direction how) noexcept {
   if (reading_.load(std::memory_order_relaxed) != Direction::open) return;
+  incoming_.publish();  // before the end, or a reader could miss what came with it
   reading_.store(how, std::memory_order_seq_cst);
   readable_.notify();
 }
@@ -188,10 +231,7 @@ void Stream::handed_over(std::size_t size, bool fin) noexcept {
   if (fin) fin_handed_ = true;
 }
 
-void Stream::acknowledged(std::uint64_t size) noexcept {
-  outgoing_.release(static_cast<std::size_t>(size));
-  if (outgoing_.written() - outgoing_.released() <= send_limit_ - write_low_water_) writable_.notify();
-}
+void Stream::acknowledged(std::uint64_t size) noexcept { outgoing_.release(static_cast<std::size_t>(size)); }
 
 void Stream::fin_acknowledged() noexcept {
   if (fin_acknowledged_.load(std::memory_order_relaxed)) return;

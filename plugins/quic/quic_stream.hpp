@@ -48,7 +48,7 @@ class Stream : public std::enable_shared_from_this<Stream> {
   Wakeup& readable() noexcept { return readable_; }
 
   // ---- The engine's side. Called inside the engine.
-  /// Takes what arrived; the application, if it still reads, is woken by arrived_all().
+  /// Takes what arrived. The application sees it after tell().
   void arrived(std::span<const std::uint8_t> bytes);
   void end_reading(Direction how) noexcept;
   /// The peer takes no more, or the connection is gone.
@@ -61,6 +61,9 @@ class Stream : public std::enable_shared_from_this<Stream> {
   void end_output() noexcept { shut_.store(true, std::memory_order_seq_cst); }
   bool all_acknowledged() const noexcept { return fin_handed_ && outgoing_.released() == next_.position(); }
   void acknowledged(std::uint64_t size) noexcept;
+  /// Shows the application what changed and wakes it. Once per batch of packets, because each wake-up may cost this
+  /// thread its processor.
+  void tell() noexcept;
   void fin_acknowledged() noexcept;
   bool is_fin_acknowledged() const noexcept { return fin_acknowledged_.load(std::memory_order_relaxed); }
   /// How many bytes were consumed since the last call: by so many the windows open.
@@ -73,6 +76,7 @@ class Stream : public std::enable_shared_from_this<Stream> {
 
   std::int64_t id = -1;             // the engine's; -1: not open yet
   bool blocked = false;             // the engine's; flow control let no byte through
+  bool in_tell_list = false;        // the engine's
   bool in_ready_list = false;       // the engine's
   bool closed = false;              // the engine's; both directions are done with
   std::atomic<bool> posted{false};  // in the engine's list of streams to look at
@@ -85,9 +89,13 @@ class Stream : public std::enable_shared_from_this<Stream> {
   bool finished() const noexcept;
   std::uint64_t room() const noexcept { return send_limit_ - (outgoing_.tail() - outgoing_.released()); }
   void consumed(std::uint64_t size) noexcept;
+  void stop_polling() noexcept;
   /// FERRY_OK when `ready` is true, else sleeps until it may be or says why not.
   template <class Ready>
   ferry_status wait(Wakeup& wakeup, std::int64_t deadline_ns, Ready&& ready) noexcept;
+
+  template <class Ready>
+  bool lead(std::int64_t deadline_ns, Ready&& ready) noexcept;
 
   Engine& engine_;
   const std::shared_ptr<Session> session_;
@@ -107,6 +115,7 @@ class Stream : public std::enable_shared_from_this<Stream> {
   std::atomic<bool> discard_{false};
   std::atomic<bool> fin_acknowledged_{false};
   std::uint64_t unreported_ = 0;  // the reader's
+  std::uint32_t looks_ = 0;       // the reader's, without waiting, since it last slept
 
   // The engine's.
   ByteQueue::Cursor next_{outgoing_};  // the first byte that ngtcp2 does not have yet

@@ -6,6 +6,11 @@
 //   sleeping or polled → idle, by the notifier, which then wakes it.
 // The notifier publishes its news before it looks at the state and the waiter sets the state before it looks for news,
 // all four sequentially consistent: one of the two sees the other, so no wake-up is lost.
+//
+// An eventfd that fired must be emptied before the next sleep, or it fires for ever. The waiter reckons by itself how
+// many counts it is owed, one for each time that a notifier took the state from it. A flag set by the notifier was
+// rejected: set after the write it comes too late for a waiter that the write wakes on the same processor, before it is
+// too early.
 #pragma once
 
 #include <atomic>
@@ -14,6 +19,10 @@
 #include "ferry/abi.h"
 
 namespace ferry::quic {
+
+/// Sleeps while `word` is `value`, until wake_one() after a change, or the deadline; may return for nothing.
+void sleep_while(std::atomic<std::uint32_t>& word, std::uint32_t value, std::int64_t deadline_ns) noexcept;
+void wake_one(std::atomic<std::uint32_t>& word) noexcept;
 
 /// One waiter at a time, any number of notifiers.
 class Wakeup {
@@ -29,10 +38,16 @@ class Wakeup {
   /// after it, and disarm() when there is some.
   bool arm() noexcept;
   /// [waiter] From here on a notify() ends sleep(). Look for news after it, and disarm() when there is some.
-  void prepare_sleep() noexcept { state_.store(sleeping, std::memory_order_seq_cst); }
+  void prepare_sleep() noexcept { become(sleeping); }
   /// [waiter] Sleeps until a notify() since prepare_sleep(), or the deadline. Does not say which.
   void sleep(std::int64_t deadline_ns) noexcept;
-  void disarm() noexcept { state_.store(idle, std::memory_order_relaxed); }
+  void disarm() noexcept { become(idle); }
+  /// [waiter] From here on a notify() makes this eventfd readable: that of the engine, whose packets the waiter looks
+  /// for.
+  void prepare_to_lead(int eventfd_to_write) noexcept {
+    lead_fd_ = eventfd_to_write;
+    become(leading);
+  }
 
   /// Wakes the waiter if there is one. To be called after what it waits for was published with a sequentially
   /// consistent store. Any thread.
@@ -44,12 +59,16 @@ class Wakeup {
   static constexpr std::uint32_t idle = 0;
   static constexpr std::uint32_t sleeping = 1;
   static constexpr std::uint32_t polled = 2;
+  static constexpr std::uint32_t leading = 3;
 
   void wake() noexcept;
+  void become(std::uint32_t state) noexcept;
 
   std::atomic<std::uint32_t> state_{idle};
   std::atomic<int> descriptor_{-1};
-  std::atomic<bool> fired_{false};  // the eventfd's count may be above 0
+  int lead_fd_ = -1;        // the waiter's, read by who finds the state `leading`
+  bool armed_ = false;      // the waiter's: it made the state `polled`, and has not looked since
+  std::uint64_t owed_ = 0;  // the waiter's: counts that are in the eventfd or on their way there
 };
 
 }  // namespace ferry::quic

@@ -23,6 +23,14 @@ int futex_wait(std::atomic<std::uint32_t>& word, std::uint32_t expected, std::in
 
 }  // namespace
 
+void sleep_while(std::atomic<std::uint32_t>& word, std::uint32_t value, std::int64_t deadline_ns) noexcept {
+  (void)futex_wait(word, value, deadline_ns);
+}
+
+void wake_one(std::atomic<std::uint32_t>& word) noexcept {
+  ::syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
+}
+
 Wakeup::~Wakeup() {
   const int fd = descriptor_.load(std::memory_order_relaxed);
   if (fd >= 0) ::close(fd);
@@ -41,13 +49,17 @@ int Wakeup::descriptor() noexcept {
 bool Wakeup::arm() noexcept {
   const int fd = descriptor();
   if (fd < 0) return false;
-  // A notifier that has woken and not yet said so leaves a count behind; the poll then fires for nothing, once.
-  if (fired_.exchange(false, std::memory_order_acquire)) {  // pairs with wake
-    eventfd_t count;
-    (void)::eventfd_read(fd, &count);
-  }
-  state_.store(polled, std::memory_order_seq_cst);
+  become(idle);
+  eventfd_t count;
+  if (owed_ > 0 && ::eventfd_read(fd, &count) == 0) owed_ -= count;
+  become(polled);
   return true;
+}
+
+void Wakeup::become(std::uint32_t state) noexcept {
+  const std::uint32_t before = state_.exchange(state, std::memory_order_seq_cst);  // pairs with notify
+  if (armed_ && before == idle) ++owed_;
+  armed_ = state == polled;
 }
 
 void Wakeup::sleep(std::int64_t deadline_ns) noexcept {
@@ -62,10 +74,11 @@ void Wakeup::sleep(std::int64_t deadline_ns) noexcept {
 void Wakeup::wake() noexcept {
   const std::uint32_t waiter = state_.exchange(idle, std::memory_order_acq_rel);
   if (waiter == sleeping) {
-    ::syscall(SYS_futex, &state_, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
+    wake_one(state_);
   } else if (waiter == polled) {
     (void)::eventfd_write(descriptor_.load(std::memory_order_acquire), 1);
-    fired_.store(true, std::memory_order_release);
+  } else if (waiter == leading) {
+    (void)::eventfd_write(lead_fd_, 1);
   }
 }
 
