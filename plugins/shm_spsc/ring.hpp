@@ -23,6 +23,7 @@
 #include <cstdint>
 #include <span>
 
+#include "ring_gathering.hpp"
 #include "ring_layout.hpp"
 #include "ring_machine.hpp"
 
@@ -83,9 +84,15 @@ class RingHalf {
 
   static constexpr std::uint32_t to_word(Wake wake) noexcept { return static_cast<std::uint32_t>(wake); }
   std::byte* at(std::uint64_t position) const noexcept { return memory_ + (position & mask_); }
-  /// Of a store that the other side may be about to sleep for.
-  std::memory_order publish_order() const noexcept {
-    return asymmetric_ ? std::memory_order_release : std::memory_order_seq_cst;
+  /// A store that the other side may be about to sleep for. Two calls: an order that is no constant is seq_cst to gcc,
+  /// and on x86 that store is the fence which the asymmetric barrier is there to save.
+  template <class T>
+  void store_shown(typename Machine::template Atomic<T>& to, T value) const noexcept {
+    if (asymmetric_) {
+      to.store(value, std::memory_order_release);
+    } else {
+      to.store(value, std::memory_order_seq_cst);
+    }
   }
 
   /// Announces a sleep until the other side's position is `wanted`. The caller then looks once more.
@@ -101,7 +108,8 @@ class RingHalf {
   Wake find_sleeper(std::uint64_t position) noexcept {
     if (asymmetric_) Machine::light_barrier();
     // Pairs with the store in announce; seq_cst where there is no asymmetric barrier.
-    const std::uint32_t kind = other_->kind.load(asymmetric_ ? std::memory_order_acquire : std::memory_order_seq_cst);
+    const std::uint32_t kind =
+        asymmetric_ ? other_->kind.load(std::memory_order_acquire) : other_->kind.load(std::memory_order_seq_cst);
     if (kind == to_word(Wake::nobody)) [[likely]]
       return Wake::nobody;
     return take_sleeper(position);
@@ -162,7 +170,7 @@ class RingWriter : public RingHalf<Machine> {
     if (filled_ == published_) return Wake::nobody;
     published_ = filled_;
     ++this->counters_.publishes;
-    control_->tail.store(published_, this->publish_order());  // pairs with RingReader::refresh
+    this->store_shown(control_->tail, published_);  // pairs with RingReader::refresh
     return this->find_sleeper(published_);
   }
   std::uint64_t unpublished() const noexcept { return filled_ - published_; }
@@ -171,7 +179,7 @@ class RingWriter : public RingHalf<Machine> {
 
   /// mark_ended or mark_reset, after what was published; idempotent, and a reset overrides an end.
   [[nodiscard]] Wake end(std::uint32_t mark) noexcept {
-    control_->ended.store(mark, this->publish_order());  // pairs with RingReader::refresh
+    this->store_shown(control_->ended, mark);  // pairs with RingReader::refresh
     return this->find_any_sleeper();
   }
 
@@ -195,6 +203,11 @@ class RingWriter : public RingHalf<Machine> {
     return free_bytes() >= minimum ? RingStatus::ok : RingStatus::not_now;
   }
 
+ protected:
+  /// All that it remembers between calls, in one number while positions are small: for the model.
+  std::uint64_t known_positions() const noexcept { return filled_ << 32 | published_ << 16 | head_; }
+
+ private:
   Control* control_;
   std::uint64_t filled_ = 0;
   std::uint64_t published_ = 0;
@@ -217,8 +230,10 @@ class RingReader : public RingHalf<Machine> {
   /// ended and reset a smaller minimum gets what remains.
   RingStatus peek(std::uint64_t minimum, std::span<const std::byte>& view) noexcept {
     if (tail_ - head_ < minimum) {
+      gathering_.before_look();
       const RingStatus status = refresh(minimum);
-      if (status != RingStatus::ok) return status;
+      if (status != RingStatus::ok) return gathering_.found_nothing(), status;
+      gathering_.found(tail_ - head_);
     }
     view = {this->at(head_), static_cast<std::size_t>(tail_ - head_)};
     return RingStatus::ok;
@@ -227,13 +242,13 @@ class RingReader : public RingHalf<Machine> {
   [[nodiscard]] Wake consume(std::uint64_t size) noexcept {
     head_ += size;
     ++this->counters_.publishes;
-    control_->head.store(head_, this->publish_order());  // pairs with RingWriter::refresh
+    this->store_shown(control_->head, head_);  // pairs with RingWriter::refresh
     return this->find_sleeper(head_);
   }
 
   /// Nothing more will be read: the writer gets reset from now on. Idempotent.
   [[nodiscard]] Wake leave() noexcept {
-    control_->gone.store(1, this->publish_order());  // pairs with RingWriter::refresh
+    this->template store_shown<std::uint32_t>(control_->gone, 1);  // pairs with RingWriter::refresh
     return this->find_any_sleeper();
   }
 
@@ -259,9 +274,15 @@ class RingReader : public RingHalf<Machine> {
     return ended == mark_ended ? RingStatus::ended : RingStatus::reset;
   }
 
+ protected:
+  /// All that it remembers between calls, in one number while positions are small: for the model.
+  std::uint64_t known_positions() const noexcept { return head_ << 16 | tail_; }
+
+ private:
   Control* control_;
   std::uint64_t head_ = 0;
   std::uint64_t tail_ = 0;  // the writer's, as last seen
+  Gathering<Machine> gathering_;
 };
 
 }  // namespace ferry::shm_spsc

@@ -26,6 +26,14 @@ struct SharedMachine {
   /// The sleeper's half: on return every thread of the registered processes has passed a full barrier since the call.
   /// A system call of a few microseconds.
   static void heavy_barrier() noexcept;
+  /// A pause of a spin loop, some tens of nanoseconds.
+  static void relax() noexcept {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    asm volatile("isb");
+#endif
+  }
 };
 
 /// Named through the machine: clang 14 takes equal alias templates for different ones.

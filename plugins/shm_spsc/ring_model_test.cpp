@@ -1,0 +1,224 @@
+// The ring's protocol of publishing, announcing and sleeping, explored whole (see ring_model.hpp), and the proof that
+// the exploration would notice: each ordering, barrier and second look is taken out in turn.
+#include "ring_model.hpp"
+
+#include <doctest/doctest.h>
+
+#include <array>
+#include <cstddef>
+#include <span>
+#include <string>
+
+#include "ring.hpp"
+
+namespace {
+
+using namespace ferry;
+using namespace ferry::shm_spsc;
+
+struct ModelMachine {
+  template <class T>
+  using Atomic = model::Atomic<T>;
+  static void light_barrier() noexcept { model::barrier(model::Action::light_barrier); }
+  static void heavy_barrier() noexcept { model::barrier(model::Action::heavy_barrier); }
+  static void relax() noexcept {}
+};
+using ModelWriter = RingWriter<ModelMachine>;
+using ModelReader = RingReader<ModelMachine>;
+
+/// Locations, in the order in which the control block makes them.
+enum Location : std::uint8_t { tail, ended, head, gone, reader_kind, reader_position, writer_kind, writer_position };
+
+struct Scenario {
+  bool asymmetric = true;
+  Wake sleep = Wake::blocked;
+  std::uint64_t capacity = 2;
+  std::uint64_t bytes = 2;        // that the writer sends, one at a time
+  std::uint64_t minimum = 1;      // that the reader waits for
+  std::uint64_t read_before = 9;  // the reader leaves after so many
+  bool reader_looks_again = true;
+  bool writer_looks_again = true;
+};
+
+/// Memory that both threads share; made anew in each replay, with the same locations.
+struct Shared {
+  RingControlOf<model::Atomic> control;
+  std::array<model::Plain, 2> bytes;
+};
+std::array<std::byte, 8> unused_memory;
+
+/// arm without its second look, for the mutations.
+template <class Half>
+struct Hasty : Half {
+  using Half::Half;
+  bool announce_only(Wake kind, std::uint64_t wanted) {
+    this->announce(kind, wanted);
+    return true;
+  }
+  std::uint64_t local_state() const { return this->known_positions(); }
+};
+
+void wake(Wake whom) {
+  if (whom != Wake::nobody) model::wake(whom == Wake::polling);
+}
+
+template <class Half>
+void sleep(Half& half, Wake kind) {
+  if (kind == Wake::blocked) {
+    model::sleep_on_word(half.sleep_word(), static_cast<std::uint32_t>(Wake::blocked));
+  } else {
+    model::sleep_on_event();
+  }
+  half.disarm();
+}
+
+void write_all(const Scenario& scenario) {
+  Shared shared;
+  Hasty<ModelWriter> ring(shared.control, unused_memory.data(), scenario.capacity, scenario.asymmetric);
+  for (std::uint64_t sent = 0; sent < scenario.bytes;) {
+    model::checkpoint(ring.local_state());
+    std::span<std::byte> room;
+    const RingStatus status = ring.reserve(1, room);
+    if (status == RingStatus::reset) return;
+    model::require(status == RingStatus::ok || status == RingStatus::not_now, "writer: unexpected status");
+    if (status == RingStatus::ok) {
+      shared.bytes[sent % scenario.capacity].write(sent + 1);
+      ++sent;
+      ring.fill(1);
+      wake(ring.publish());
+    } else if (scenario.writer_looks_again ? ring.arm(scenario.sleep, 1)
+                                           : ring.announce_only(scenario.sleep, sent + 1 - scenario.capacity)) {
+      sleep(ring, scenario.sleep);
+    }
+  }
+  wake(ring.end(mark_ended));
+}
+
+void read_all(const Scenario& scenario) {
+  Shared shared;
+  Hasty<ModelReader> ring(shared.control, unused_memory.data(), scenario.capacity, scenario.asymmetric);
+  std::uint64_t seen = 0;
+  while (seen < scenario.read_before) {
+    model::checkpoint(ring.local_state());
+    std::span<const std::byte> view;
+    const RingStatus status = ring.peek(scenario.minimum, view);
+    if (status == RingStatus::ended) {
+      model::require(ring.peek(1, view) != RingStatus::ok || scenario.minimum > 1, "bytes left behind at the end");
+      break;
+    }
+    if (status == RingStatus::ok) {
+      for (std::size_t i = 0; i < view.size(); ++i)
+        model::require(shared.bytes[(seen + i) % scenario.capacity].read() == seen + i + 1, "reader: a torn byte");
+      seen += view.size();
+      wake(ring.consume(view.size()));
+      continue;
+    }
+    model::require(status == RingStatus::not_now, "reader: unexpected status");
+    if (scenario.reader_looks_again ? ring.arm(scenario.sleep, scenario.minimum)
+                                    : ring.announce_only(scenario.sleep, seen + scenario.minimum)) {
+      sleep(ring, scenario.sleep);
+    }
+  }
+  if (seen < scenario.read_before) {
+    model::require(seen == scenario.bytes, "reader: bytes were lost");
+  } else {
+    wake(ring.leave());
+  }
+}
+
+model::Outcome explore(const Scenario& scenario, const model::Mutation& mutation = {}) {
+  return model::Explorer({[&] { write_all(scenario); }, [&] { read_all(scenario); }}, mutation).explore();
+}
+
+void check(const Scenario& scenario) {
+  CAPTURE(scenario.asymmetric);
+  CAPTURE(static_cast<int>(scenario.sleep));
+  CAPTURE(scenario.capacity);
+  CAPTURE(scenario.bytes);
+  const model::Outcome outcome = explore(scenario);
+  CHECK(outcome.problem == "");
+  CHECK(outcome.states > 10'000);  // it went somewhere
+}
+
+}  // namespace
+
+TEST_CASE("no interleaving loses a byte or a wake-up") {
+  const std::array scenarios{
+      Scenario{.asymmetric = true, .sleep = Wake::blocked, .capacity = 2, .bytes = 2},
+      Scenario{.asymmetric = true, .sleep = Wake::polling, .capacity = 2, .bytes = 2},
+      Scenario{.asymmetric = true, .sleep = Wake::blocked, .capacity = 1, .bytes = 3, .read_before = 1},
+      Scenario{.asymmetric = true, .sleep = Wake::polling, .capacity = 1, .bytes = 3, .read_before = 1},
+      Scenario{.asymmetric = false, .sleep = Wake::blocked, .capacity = 1, .bytes = 2},
+      Scenario{.asymmetric = false, .sleep = Wake::polling, .capacity = 1, .bytes = 2},
+      Scenario{.asymmetric = false, .sleep = Wake::blocked, .capacity = 2, .bytes = 4, .minimum = 2},
+      Scenario{.asymmetric = false, .sleep = Wake::polling, .capacity = 1, .bytes = 3, .read_before = 1},
+  };
+  for (const Scenario& scenario : scenarios) check(scenario);
+}
+
+// Some millions of states: for scripts/release-check.
+TEST_CASE("no interleaving of longer runs loses a byte or a wake-up" * doctest::skip()) {
+  for (const bool asymmetric : {true, false}) {
+    for (const Wake kind : {Wake::blocked, Wake::polling}) {
+      check({.asymmetric = asymmetric, .sleep = kind, .capacity = 1, .bytes = 3});
+      check({.asymmetric = asymmetric, .sleep = kind, .capacity = 2, .bytes = 4, .minimum = 2});
+      check({.asymmetric = asymmetric, .sleep = kind, .capacity = 2, .bytes = 4, .read_before = 2});
+    }
+  }
+}
+
+TEST_CASE("the exploration finds what is wrong without any one of the protocol's parts") {
+  using model::Action;
+  struct Case {
+    const char* what;
+    Scenario scenario;
+    Action action;  // the part taken out
+    int location;   // -1: any
+    std::memory_order weakened;
+    const char* found;
+  };
+  const Scenario asymmetric{.asymmetric = true, .capacity = 1, .bytes = 2};
+  const Scenario symmetric{.asymmetric = false, .capacity = 1, .bytes = 2};
+  const Scenario leaving{.asymmetric = false, .capacity = 1, .bytes = 3, .read_before = 1};
+  constexpr auto relaxed = std::memory_order_relaxed;
+  constexpr auto release = std::memory_order_release;
+  constexpr auto acquire = std::memory_order_acquire;
+  const Case cases[] = {
+      {"the sleeper's barrier", asymmetric, Action::heavy_barrier, -1, relaxed, "lost wake-up"},
+      {"the publisher's barrier", asymmetric, Action::light_barrier, -1, relaxed, "lost wake-up"},
+      {"release of the tail", asymmetric, Action::store, tail, relaxed, "data race on the ring's bytes"},
+      {"acquire of the tail", asymmetric, Action::load, tail, relaxed, "data race on the ring's bytes"},
+      {"release of the head", asymmetric, Action::store, head, relaxed, "data race on the ring's bytes"},
+      {"acquire of the head", asymmetric, Action::load, head, relaxed, "data race on the ring's bytes"},
+      {"release of the end", asymmetric, Action::store, ended, relaxed, "bytes left behind at the end"},
+      {"acquire of the end", asymmetric, Action::load, ended, relaxed, "bytes left behind at the end"},
+      {"order of the tail before the look", symmetric, Action::store, tail, release, "lost wake-up"},
+      {"order of the second look at the tail", symmetric, Action::load, tail, acquire, "lost wake-up"},
+      {"order of the head before the look", symmetric, Action::store, head, release, "lost wake-up"},
+      {"order of the second look at the head", symmetric, Action::load, head, acquire, "lost wake-up"},
+      {"order of the end before the look", symmetric, Action::store, ended, release, "lost wake-up"},
+      {"order of leaving before the look", leaving, Action::store, gone, release, "lost wake-up"},
+      {"order of the reader's announcement", symmetric, Action::store, reader_kind, release, "lost wake-up"},
+      {"order of the look for the reader", symmetric, Action::load, reader_kind, acquire, "lost wake-up"},
+      {"order of the writer's announcement", symmetric, Action::store, writer_kind, release, "lost wake-up"},
+      {"order of the look for the writer", symmetric, Action::load, writer_kind, acquire, "lost wake-up"},
+  };
+  for (const Case& broken : cases) {
+    CAPTURE(broken.what);
+    const auto mutation = [&](std::size_t, model::Operation& operation) {
+      const bool concerned = operation.action == broken.action &&
+                             (broken.location < 0 || operation.location == broken.location) &&
+                             operation.order != relaxed;
+      if (!concerned) return;
+      operation.order = broken.weakened;
+      if (broken.location < 0) operation.action = Action::nothing;
+    };
+    CHECK(explore(broken.scenario, mutation).problem == broken.found);
+  }
+  Scenario hasty = asymmetric;
+  hasty.reader_looks_again = false;
+  CHECK(explore(hasty).problem == "lost wake-up");
+  hasty = asymmetric;
+  hasty.writer_looks_again = false;
+  CHECK(explore(hasty).problem == "lost wake-up");
+}

@@ -1,0 +1,257 @@
+// The two halves of a ring against each other, against a hostile other side, and in two threads that sleep.
+#include "ring.hpp"
+
+#include <doctest/doctest.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <span>
+#include <thread>
+#include <vector>
+
+namespace {
+
+using namespace ferry::shm_spsc;
+
+constexpr std::size_t capacity = 4096;
+
+/// A ring of one page in memory of this process, mapped twice in a row.
+class TestRing {
+ public:
+  explicit TestRing(bool asymmetric = false) : asymmetric_(asymmetric) {
+    if (asymmetric) REQUIRE(register_for_barriers());
+    const int file = ::memfd_create("ring", MFD_CLOEXEC);
+    REQUIRE(file >= 0);
+    REQUIRE(::ftruncate(file, capacity) == 0);
+    void* const both = ::mmap(nullptr, 2 * capacity, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    REQUIRE(both != MAP_FAILED);
+    memory_ = static_cast<std::byte*>(both);
+    for (std::byte* half : {memory_, memory_ + capacity})
+      REQUIRE(::mmap(half, capacity, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, file, 0) == half);
+    ::close(file);
+  }
+  TestRing(const TestRing&) = delete;
+  TestRing& operator=(const TestRing&) = delete;
+  ~TestRing() { ::munmap(memory_, 2 * capacity); }
+
+  RingWriter<> writer() { return {*control_, memory_, capacity, asymmetric_}; }
+  RingReader<> reader() { return {*control_, memory_, capacity, asymmetric_}; }
+  RingControl& control() { return *control_; }
+
+ private:
+  bool asymmetric_;
+  std::unique_ptr<RingControl> control_ = std::make_unique<RingControl>();
+  std::byte* memory_ = nullptr;
+};
+
+/// Writes `size` bytes that count on from `first`, and publishes them.
+Wake put(RingWriter<>& writer, std::size_t size, std::uint8_t first = 0) {
+  std::span<std::byte> room;
+  REQUIRE(writer.reserve(size, room) == RingStatus::ok);
+  for (std::size_t i = 0; i < size; ++i) room[i] = static_cast<std::byte>(first + i);
+  writer.fill(size);
+  return writer.publish();
+}
+
+/// Takes and checks `size` bytes.
+Wake take(RingReader<>& reader, std::size_t size, std::uint8_t first = 0) {
+  std::span<const std::byte> view;
+  REQUIRE(reader.peek(size, view) == RingStatus::ok);
+  std::size_t wrong = 0;
+  for (std::size_t i = 0; i < size; ++i) wrong += view[i] != static_cast<std::byte>(first + i);
+  CHECK(wrong == 0);
+  return reader.consume(size);
+}
+
+}  // namespace
+
+TEST_CASE("views are contiguous wherever the ring's end lies") {
+  TestRing ring;
+  RingWriter writer = ring.writer();
+  RingReader reader = ring.reader();
+  for (std::uint8_t i = 0; i < 50; ++i) {
+    CHECK(put(writer, 1000, i) == Wake::nobody);
+    CHECK(take(reader, 1000, i) == Wake::nobody);
+  }
+}
+
+TEST_CASE("the room is all that is free, and nothing shows before it is published") {
+  TestRing ring;
+  RingWriter writer = ring.writer();
+  RingReader reader = ring.reader();
+  std::span<std::byte> room;
+  std::span<const std::byte> view;
+  CHECK(writer.reserve(capacity, room) == RingStatus::ok);
+  CHECK(room.size() == capacity);
+  writer.fill(100);
+  CHECK(writer.unpublished() == 100);
+  CHECK(reader.peek(1, view) == RingStatus::not_now);
+  CHECK(writer.reserve(capacity - 100, room) == RingStatus::ok);
+  CHECK(writer.reserve(capacity - 99, room) == RingStatus::not_now);
+  CHECK(writer.publish() == Wake::nobody);
+  CHECK(reader.peek(1, view) == RingStatus::ok);
+  CHECK(view.size() == 100);
+  CHECK(reader.peek(101, view) == RingStatus::not_now);
+  CHECK(reader.consume(60) == Wake::nobody);
+  CHECK(writer.reserve(capacity - 40, room) == RingStatus::ok);
+  CHECK(room.size() == capacity - 40);
+}
+
+TEST_CASE("an end and a reset come after the bytes before them") {
+  for (const std::uint32_t mark : {mark_ended, mark_reset}) {
+    const RingStatus after = mark == mark_ended ? RingStatus::ended : RingStatus::reset;
+    TestRing ring;
+    RingWriter writer = ring.writer();
+    RingReader reader = ring.reader();
+    put(writer, 10);
+    CHECK(writer.end(mark) == Wake::nobody);
+    std::span<const std::byte> view;
+    CHECK(reader.peek(11, view) == after);
+    take(reader, 10);
+    CHECK(reader.peek(1, view) == after);
+    CHECK_FALSE(reader.arm(Wake::blocked, 1));
+  }
+}
+
+TEST_CASE("a writer whose reader has left is told when it needs room") {
+  TestRing ring;
+  RingWriter writer = ring.writer();
+  RingReader reader = ring.reader();
+  put(writer, capacity);
+  CHECK(writer.arm(Wake::polling, 1));
+  CHECK(reader.leave() == Wake::polling);
+  std::span<std::byte> room;
+  CHECK(writer.reserve(1, room) == RingStatus::reset);
+  CHECK_FALSE(writer.arm(Wake::polling, 1));
+}
+
+TEST_CASE("a sleeper is woken once, when there is what it asked for") {
+  for (const bool asymmetric : {false, true}) {
+    TestRing ring(asymmetric);
+    RingWriter writer = ring.writer();
+    RingReader reader = ring.reader();
+    CHECK(reader.arm(Wake::blocked, 100));
+    CHECK(put(writer, 99) == Wake::nobody);
+    CHECK(put(writer, 1) == Wake::blocked);
+    CHECK(put(writer, 1) == Wake::nobody);
+    CHECK_FALSE(reader.arm(Wake::blocked, 1));
+    CHECK(put(writer, capacity - 101) == Wake::nobody);
+
+    CHECK(writer.arm(Wake::polling, 2048));
+    CHECK(reader.consume(2047) == Wake::nobody);
+    CHECK(reader.consume(1) == Wake::polling);
+    CHECK(reader.consume(1) == Wake::nobody);
+    CHECK(writer.counters().wakes == 1);
+    CHECK(reader.counters().wakes == 1);
+  }
+}
+
+TEST_CASE("sixteen pieces cost one publish and one wake-up at most") {
+  TestRing ring;
+  RingWriter writer = ring.writer();
+  RingReader reader = ring.reader();
+  CHECK(reader.arm(Wake::blocked, 1));
+  std::span<std::byte> room;
+  for (int i = 0; i < 16; ++i) {
+    CHECK(writer.reserve(64, room) == RingStatus::ok);
+    writer.fill(64);
+  }
+  CHECK(writer.publish() == Wake::blocked);
+  CHECK(writer.publish() == Wake::nobody);
+  CHECK(writer.counters().publishes == 1);
+  CHECK(writer.counters().wakes == 1);
+}
+
+TEST_CASE("a position that the other side cannot have come to is corrupt, and addresses nothing") {
+  const std::uint64_t impossible[] = {capacity + 9, 0, 7, ~std::uint64_t{0}, std::uint64_t{1} << 63};
+  for (const std::uint64_t position : impossible) {
+    CAPTURE(position);
+    TestRing ring;
+    RingWriter writer = ring.writer();
+    RingReader reader = ring.reader();
+    put(writer, 8);
+    take(reader, 8);
+    std::span<std::byte> room;
+    CHECK(writer.reserve(capacity, room) == RingStatus::ok);  // has seen head 8
+    ring.control().tail.store(position);
+    std::span<const std::byte> view;
+    CHECK(reader.peek(1, view) == RingStatus::corrupt);
+    ring.control().head.store(position);
+    CHECK(put(writer, capacity) == Wake::nobody);
+    CHECK(writer.reserve(1, room) == RingStatus::corrupt);
+  }
+}
+
+TEST_CASE("whatever stands in a sleeper's line costs its owner wake-ups and nobody else anything") {
+  TestRing ring;
+  RingWriter writer = ring.writer();
+  ring.control().reader.position.store(~std::uint64_t{0});
+  ring.control().reader.kind.store(77);
+  CHECK(put(writer, 8) == Wake::polling);
+  ring.control().reader.position.store(std::uint64_t{1} << 62);
+  ring.control().reader.kind.store(1);
+  CHECK(put(writer, 8) == Wake::nobody);
+}
+
+namespace {
+
+/// Sends numbers in bursts of changing size, each side sleeping whenever it finds nothing: a wake-up lost is a hang.
+void run_threads(bool asymmetric, std::uint64_t count) {
+  TestRing ring(asymmetric);
+  RingControl& control = ring.control();
+  const auto wake = [](std::atomic<std::uint32_t>& word, Wake whom) {
+    if (whom != Wake::nobody) word.notify_one();
+  };
+  const auto sleep = [](auto& half, std::uint64_t wanted) {
+    if (half.arm(Wake::blocked, wanted)) half.sleep_word().wait(static_cast<std::uint32_t>(Wake::blocked));
+    half.disarm();
+  };
+  std::thread producer([&] {
+    RingWriter writer = ring.writer();
+    for (std::uint64_t next = 0; next < count;) {
+      const std::uint64_t burst = 8 * (1 + next % 97);
+      std::span<std::byte> room;
+      if (writer.reserve(burst, room) == RingStatus::not_now) {
+        sleep(writer, burst);
+        continue;
+      }
+      for (std::uint64_t at = 0; at < burst; at += 8, ++next) std::memcpy(room.data() + at, &next, 8);
+      writer.fill(burst);
+      wake(control.reader.kind, writer.publish());
+    }
+    wake(control.reader.kind, writer.end(mark_ended));
+  });
+  RingReader reader = ring.reader();
+  std::uint64_t expected = 0;
+  std::uint64_t wrong = 0;
+  for (RingStatus status = RingStatus::ok; status != RingStatus::ended;) {
+    std::span<const std::byte> view;
+    status = reader.peek(8, view);
+    if (status == RingStatus::not_now) sleep(reader, 8 * (1 + expected % 61));
+    if (status != RingStatus::ok) continue;
+    for (std::size_t at = 0; at + 8 <= view.size(); at += 8, ++expected) {
+      std::uint64_t number = 0;
+      std::memcpy(&number, view.data() + at, 8);
+      wrong += number != expected;
+    }
+    wake(control.writer.kind, reader.consume(view.size()));
+  }
+  producer.join();
+  CHECK(wrong == 0);
+  CHECK(expected >= count);
+  CHECK(reader.counters().sleeps > 0);
+}
+
+}  // namespace
+
+TEST_CASE("two threads that sleep at every turn lose no byte and no wake-up, with barriers of the sleeper") {
+  run_threads(true, 2'000'000);
+}
+
+TEST_CASE("two threads that sleep at every turn lose no byte and no wake-up, with sequentially consistent accesses") {
+  run_threads(false, 2'000'000);
+}
