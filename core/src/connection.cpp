@@ -121,6 +121,24 @@ std::int64_t Connection::wait_to_write(const ferry_iovec* pieces, std::uint32_t 
   return found ? written : ops_->write(raw_, pieces, count, flags, deadline_ns);
 }
 
+ferry_status Connection::wait_to_peek(std::size_t minimum, const void*& data, std::uint64_t& size,
+                                      std::int64_t deadline_ns) {
+  ferry_status status = FERRY_WOULD_BLOCK;
+  const auto attempt = [&](std::int64_t until) { return lend_->peek(raw_, minimum, &data, &size, until); };
+  const bool found =
+      read_wait_.spin(deadline_ns, [&] { return (status = attempt(FERRY_NO_WAIT)) != FERRY_WOULD_BLOCK; });
+  return found ? status : attempt(deadline_ns);
+}
+
+ferry_status Connection::wait_to_reserve(std::size_t minimum, void*& data, std::uint64_t& size,
+                                         std::int64_t deadline_ns) {
+  ferry_status status = FERRY_WOULD_BLOCK;
+  const auto attempt = [&](std::int64_t until) { return lend_->reserve(raw_, minimum, &data, &size, until); };
+  const bool found =
+      write_wait_.spin(deadline_ns, [&] { return (status = attempt(FERRY_NO_WAIT)) != FERRY_WOULD_BLOCK; });
+  return found ? status : attempt(deadline_ns);
+}
+
 IoResult Connection::read_exactly(MutableBytes into, Deadline deadline) {
   std::size_t done = 0;
   while (done < into.size()) {

@@ -105,6 +105,22 @@ inline void copy_payload(std::byte* to, const std::byte* from, std::size_t size)
   }
 }
 
+/// Writes a whole frame, of a payload of at most python_short_limit bytes, and returns its size. Up to
+/// frame_alignment_bytes behind it may be overwritten.
+inline std::size_t write_frame(FrameFormat format, ConstBytes payload, std::byte* to) noexcept {
+  if (format == FrameFormat::python) {
+    store_big_endian_32(to, static_cast<std::uint32_t>(payload.size()));
+    copy_payload(to + python_header_bytes, payload.data(), payload.size());
+    return python_header_bytes + payload.size();
+  }
+  store_big_endian_64(to, payload.size());
+  to += aligned_header_bytes;
+  const std::size_t whole_words = payload.size() / frame_alignment_bytes * frame_alignment_bytes;
+  std::memset(to + whole_words, 0, frame_alignment_bytes);  // the payload goes over what of it is not padding
+  copy_payload(to, payload.data(), payload.size());
+  return aligned_header_bytes + payload.size() + frame_padding(format, payload.size());
+}
+
 /// The beginning of a frame, as far as it is known.
 struct FrameHead {
   std::uint64_t payload = 0;  ///< bytes; 0 until the header is whole

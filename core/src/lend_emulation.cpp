@@ -1,4 +1,4 @@
-// peek, consume, reserve and commit: passed to a transport that lends, else emulated with one copy.
+// peek, consume, reserve and commit where the transport does not lend: emulated with one copy.
 //
 // The emulation's memory is the thread's spare buffer (spare_buffer.hpp) where that is large enough. A reader holds it
 // only while unread bytes are in it, a writer only between reserve and commit.
@@ -25,49 +25,9 @@ void Connection::LentBuffer::release() noexcept {
   if (given.capacity == spare_buffer_bytes) give_spare_buffer(std::move(given.memory));
 }
 
-Status Connection::peek(ConstBytes& view, std::size_t minimum, Deadline deadline) {
-  if (lend_ == nullptr) return peek_emulated(view, minimum, deadline);
-  const void* data = nullptr;
-  std::uint64_t size = 0;
-  const auto attempt = [&](std::int64_t deadline_ns) { return lend_->peek(raw_, minimum, &data, &size, deadline_ns); };
-  ferry_status status = FERRY_WOULD_BLOCK;
-  if (deadline.ns() == FERRY_NO_WAIT || read_wait_.sleeps_at_once()) {
-    status = attempt(deadline.ns());
-  } else {
-    const auto try_now = [&] { return (status = attempt(FERRY_NO_WAIT)) != FERRY_WOULD_BLOCK; };
-    if (!try_now() && !read_wait_.spin(deadline.ns(), try_now)) status = attempt(deadline.ns());
-  }
-  if (status == FERRY_OK) view = {static_cast<const std::byte*>(data), size};
-  return static_cast<Status>(status);
-}
-
-void Connection::consume(std::size_t size) noexcept {
-  if (lend_ != nullptr) return lend_->consume(raw_, size);
+void Connection::consume_emulated(std::size_t size) noexcept {
   peeked_.begin += size;
   if (peeked_.begin == peeked_.end) peeked_.release();
-}
-
-Status Connection::reserve(MutableBytes& view, std::size_t minimum, Deadline deadline) {
-  if (lend_ == nullptr) return reserve_emulated(view, minimum);
-  void* data = nullptr;
-  std::uint64_t size = 0;
-  const auto attempt = [&](std::int64_t deadline_ns) {
-    return lend_->reserve(raw_, minimum, &data, &size, deadline_ns);
-  };
-  ferry_status status = FERRY_WOULD_BLOCK;
-  if (deadline.ns() == FERRY_NO_WAIT || write_wait_.sleeps_at_once()) {
-    status = attempt(deadline.ns());
-  } else {
-    const auto try_now = [&] { return (status = attempt(FERRY_NO_WAIT)) != FERRY_WOULD_BLOCK; };
-    if (!try_now() && !write_wait_.spin(deadline.ns(), try_now)) status = attempt(deadline.ns());
-  }
-  if (status == FERRY_OK) view = {static_cast<std::byte*>(data), size};
-  return static_cast<Status>(status);
-}
-
-Status Connection::commit(std::size_t size, Deadline deadline) {
-  if (lend_ == nullptr) return commit_emulated(size, deadline);
-  return static_cast<Status>(lend_->commit(raw_, size, 0));
 }
 
 IoResult Connection::read_peeked(MutableBytes into) noexcept {

@@ -16,8 +16,44 @@ namespace {
 constexpr std::uint64_t exact_read_above_bytes = 32u << 10;
 /// What a stalled peer may leave behind of a message before it costs a whole buffer.
 constexpr std::size_t little_bytes = 4096;
+/// Of a lent view: the sender has its room back after so much, though more is there to be parsed.
+constexpr std::size_t give_back_bytes = 32u << 10;
 /// Fills of an empty buffer, since the last large message, after which a grown buffer is given back.
 constexpr std::uint32_t fills_to_shrink = 32;
+
+/// Whole frames by the thousand: nothing but a load, two tests and a store for each. Stops at the first that is not
+/// whole, or not so simple, and returns where.
+template <FrameFormat format>
+const std::byte* parse_simple(const std::byte* at, const std::byte* limit, std::span<ConstBytes> messages,
+                              std::uint64_t longest, std::size_t& parsed) noexcept {
+  constexpr std::size_t header = format == FrameFormat::python ? python_header_bytes : aligned_header_bytes;
+  // Where the next frame starts depends on this one's length, load after load. Messages often repeat a size: guessing
+  // it lets the processor go ahead. The empty asm keeps the compiler from seeing that both ways do the same.
+  std::uint64_t guess = 0;
+  std::size_t count = 0;
+  for (; count < messages.size(); ++count) {
+    const auto left = static_cast<std::size_t>(limit - at);
+    if (left < header) break;
+    const std::uint64_t size = format == FrameFormat::python ? load_big_endian_32(at) : load_big_endian_64(at);
+    if (size > longest || size + frame_padding(format, size) > left - header) break;
+    messages[count] = {at + header, static_cast<std::size_t>(size)};
+    if (size == guess) {
+      asm("" : "+r"(guess));
+    } else {
+      guess = size;
+    }
+    at += header + guess + frame_padding(format, guess);
+  }
+  parsed = count;
+  return at;
+}
+
+const std::byte* parse_simple(FrameFormat format, const std::byte* at, const std::byte* limit,
+                              std::span<ConstBytes> messages, std::uint64_t max_message, std::size_t& parsed) noexcept {
+  const std::uint64_t longest = std::min(max_message, python_short_limit);
+  return format == FrameFormat::python ? parse_simple<FrameFormat::python>(at, limit, messages, longest, parsed)
+                                       : parse_simple<FrameFormat::aligned>(at, limit, messages, longest, parsed);
+}
 
 bool may_go_on(Status status) noexcept {
   return status == Status::would_block || status == Status::timed_out || status == Status::interrupted;
@@ -37,7 +73,10 @@ MessageReceiver::~MessageReceiver() { release(); }
 Status MessageReceiver::receive(std::span<ConstBytes> messages, std::size_t& received, Deadline deadline) {
   received = 0;
   if (messages.empty()) return Status::invalid;
-  if (lent_bytes_ > 0) connection_.consume(std::exchange(lent_bytes_, 0));
+  if (lent_at_ != lent_end_ && given_out() < give_back_bytes) {
+    lent_at_ = parse_simple(format_, lent_at_, lent_end_, messages, max_message_, received);
+    if (received > 0) return Status::ok;
+  }
   try {
     if (connection_.kind() == FERRY_RECORDS) return receive_records(messages, received, deadline);
     if (max_view_ > 0 && unread() == 0) return receive_lent(messages, received, deadline);
@@ -52,24 +91,7 @@ MessageReceiver::Parsed MessageReceiver::parse(ConstBytes bytes, std::span<Const
   const std::byte* at = bytes.data();
   const std::byte* const limit = at + bytes.size();
   const auto left = [&] { return static_cast<std::size_t>(limit - at); };
-  if (format_ == FrameFormat::python) {  // short frames by the thousand: nothing but a load, two tests and a store
-    const std::uint64_t longest = std::min(max_message_, python_short_limit);
-    // Where the next frame starts depends on this one's length, load after load. Messages often repeat a size: guessing
-    // it lets the processor go ahead. The empty asm keeps the compiler from seeing that both ways do the same.
-    std::uint64_t guess = 0;
-    while (parsed.messages < messages.size() && left() >= python_header_bytes) {
-      const std::uint32_t size = load_big_endian_32(at);
-      if (size > longest || size > left() - python_header_bytes) break;
-      messages[parsed.messages++] = {at + python_header_bytes, size};
-      if (size == guess) {
-        asm("" : "+r"(guess));
-        at += python_header_bytes + guess;
-      } else {
-        guess = size;
-        at += python_header_bytes + size;
-      }
-    }
-  }
+  at = parse_simple(format_, at, limit, messages, max_message_, parsed.messages);
   while (parsed.messages < messages.size()) {
     FrameHead head;
     const Status status = read_frame_head(format_, {at, left()}, max_message_, head);
@@ -100,25 +122,36 @@ Status MessageReceiver::receive_buffered(std::span<ConstBytes> messages, std::si
   }
 }
 
+/// Consumes what was given out, then waits until the next message is whole.
 Status MessageReceiver::receive_lent(std::span<ConstBytes> messages, std::size_t& received, Deadline deadline) {
-  std::uint64_t wanted = python_header_bytes;
-  for (;;) {
+  for (std::uint64_t wanted = python_header_bytes;;) {
+    give_back();
+    if (wanted > max_view_) {
+      const Status status = fill(wanted, deadline);
+      return status != Status::ok ? status : receive_buffered(messages, received, deadline);
+    }
     ConstBytes view;
-    Status status = connection_.peek(view, wanted, deadline);
+    const Status status = connection_.peek(view, wanted, deadline);
     if (status == Status::end && connection_.peek(view, 1, Deadline::no_wait()) == Status::ok) return Status::reset;
     if (status != Status::ok) return status;
     const Parsed parsed = parse(view, messages);
     if (parsed.status == Status::ok) {
-      lent_bytes_ = parsed.bytes;
+      lent_begin_ = view.data();
+      lent_at_ = lent_begin_ + parsed.bytes;
+      lent_end_ = lent_begin_ + view.size();
       received = parsed.messages;
       return Status::ok;
     }
     if (parsed.status != Status::would_block) return parsed.status;
     wanted = parsed.wanted;
-    if (wanted <= max_view_) continue;
-    status = fill(wanted, deadline);
-    return status != Status::ok ? status : receive_buffered(messages, received, deadline);
   }
+}
+
+/// Consumes what was given out, after which no view is valid.
+void MessageReceiver::give_back() noexcept {
+  if (lent_begin_ == nullptr) return;
+  connection_.consume(given_out());
+  lent_begin_ = lent_at_ = lent_end_ = nullptr;
 }
 
 /// Reads once, towards a frame of `wanted` bytes.

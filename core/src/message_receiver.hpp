@@ -4,8 +4,8 @@
 // thread's spare one (spare_buffer.hpp). A message that does not fit makes it grow as bytes arrive, at most fourfold
 // each time, so that a length alone costs a peer's victim nothing; the rest of such a message is read at its exact
 // size, so that nothing of the next one has to be moved. Where the transport lends, messages up to max_view are viewed
-// in its memory. Framing state is nothing but the bytes not yet parsed: a receive that times out is resumed by the
-// next.
+// in its memory, which is given back when the view is used up, or 32 KiB of it. Framing state is nothing but the bytes
+// not yet parsed: a receive that times out is resumed by the next.
 #pragma once
 
 #include <cstddef>
@@ -45,6 +45,8 @@ class MessageReceiver {
   Parsed parse(ConstBytes bytes, std::span<ConstBytes> messages) const noexcept;
   Status receive_buffered(std::span<ConstBytes> messages, std::size_t& received, Deadline deadline);
   Status receive_lent(std::span<ConstBytes> messages, std::size_t& received, Deadline deadline);
+  std::size_t given_out() const noexcept { return static_cast<std::size_t>(lent_at_ - lent_begin_); }
+  void give_back() noexcept;
   Status receive_records(std::span<ConstBytes> messages, std::size_t& received, Deadline deadline);
   Status read_record(ConstBytes& message, Deadline deadline);
   Status fill(std::uint64_t wanted, Deadline deadline);
@@ -57,8 +59,12 @@ class MessageReceiver {
   Connection& connection_;
   std::uint64_t max_message_;
   FrameFormat format_;
-  std::uint64_t max_view_;      // 0: the transport does not lend
-  std::size_t lent_bytes_ = 0;  // of the views given out, to be consumed by the next call
+  std::uint64_t max_view_;  // 0: the transport does not lend
+  // Of the transport's view: given out up to `lent_at_`. Pointers that each change alone: of a span, both halves would
+  // be stored one by one and loaded as one, which the processor cannot forward.
+  const std::byte* lent_begin_ = nullptr;
+  const std::byte* lent_at_ = nullptr;
+  const std::byte* lent_end_ = nullptr;
   Memory memory_;
   std::size_t capacity_ = 0;  // spare_buffer_bytes: it is the spare buffer
   std::size_t begin_ = 0;

@@ -13,8 +13,6 @@ namespace {
 static_assert(MessageSender::staging_bytes <= spare_buffer_bytes);
 /// A batch is written when it holds this much, so that a long list starts to leave early.
 constexpr std::size_t batch_bytes = std::size_t{1} << 20;
-/// What one packed frame needs beside its payload, at most.
-constexpr std::size_t frame_overhead = max_frame_header_bytes + frame_alignment_bytes;
 
 }  // namespace
 
@@ -40,7 +38,9 @@ struct MessageSender::Batch {
 
 MessageSender::MessageSender(Connection& connection)
     : connection_(connection), max_message_(connection.settings().max_message) {
-  format_ = frame_format_of(connection.info());
+  const ferry_connection_info facts = connection.info();
+  format_ = frame_format_of(facts);
+  lends_ = connection.lends() && facts.max_view >= pack_limit + frame_overhead;
   gather_limit_ = static_cast<std::size_t>(std::min<std::uint64_t>(stack_limit, max_message_));
   update_plain();
 }
@@ -48,7 +48,7 @@ MessageSender::MessageSender(Connection& connection)
 MessageSender::~MessageSender() { give_spare_buffer(std::move(staging_)); }
 
 void MessageSender::update_plain() noexcept {
-  plain_ = format_ == FrameFormat::python && connection_.kind() == FERRY_STREAM && !corked_ && !broken_ && staged_ == 0;
+  plain_ = connection_.kind() == FERRY_STREAM && !corked_ && !broken_ && staged_ == 0;
 }
 
 Status MessageSender::failed(IoResult result) noexcept {
@@ -89,6 +89,7 @@ Status MessageSender::send_many(std::span<const ConstBytes> messages, std::size_
     }
     return Status::ok;
   }
+  if (lends_ && !corked_ && staged_ == 0) return send_many_lent(messages, sent, deadline);
   if (staging_ == nullptr) {
     try {
       staging_ = take_spare_buffer();
@@ -101,7 +102,8 @@ Status MessageSender::send_many(std::span<const ConstBytes> messages, std::size_
   std::size_t next = 0;
   Status status = Status::ok;
   do {
-    next += pack(messages.subspan(next));
+    const std::size_t room = corked_ ? cork_bytes : staging_bytes;
+    next += pack(messages.subspan(next), {staging_.get(), room}, staged_);
     bool full = batch.is_full();
     if (next < messages.size()) {
       const ConstBytes message = messages[next];
@@ -135,31 +137,43 @@ Status MessageSender::send_many(std::span<const ConstBytes> messages, std::size_
   return status;
 }
 
-/// Stages messages from the front of the list as long as they are small and fit; returns how many.
-std::size_t MessageSender::pack(std::span<const ConstBytes> messages) noexcept {
+/// Frames are built in the transport's memory and committed while they gather; large messages are written.
+Status MessageSender::send_many_lent(std::span<const ConstBytes> messages, std::size_t& sent, Deadline deadline) {
+  while (sent < messages.size()) {
+    const ConstBytes first = messages[sent];
+    if (first.size() > std::min<std::uint64_t>(pack_limit, max_message_)) {
+      const Status status = send_otherwise(first, deadline);
+      if (status != Status::ok) return status;
+      ++sent;
+      continue;
+    }
+    MutableBytes room;
+    const Status reserved = connection_.reserve(room, first.size() + frame_overhead, deadline);
+    if (reserved != Status::ok) return reserved;
+    std::size_t filled = 0;
+    const std::size_t batch = std::max(lent_batch_bytes, first.size() + frame_overhead);
+    const std::size_t packed = pack(messages.subspan(sent), room.first(std::min(room.size(), batch)), filled);
+    const Status committed = connection_.commit(filled, deadline);
+    if (committed != Status::ok) return committed;
+    sent += packed;
+  }
+  return Status::ok;
+}
+
+/// Builds the frames of messages from the front of the list behind room[0…filled), as long as they are small and fit;
+/// returns how many.
+std::size_t MessageSender::pack(std::span<const ConstBytes> messages, MutableBytes room,
+                                std::size_t& filled) const noexcept {
   const std::size_t longest = static_cast<std::size_t>(std::min<std::uint64_t>(pack_limit, max_message_));
-  std::byte* to = staging_.get() + staged_;
-  std::byte* const limit = staging_.get() + (corked_ ? cork_bytes : staging_bytes) - frame_overhead;
-  const bool python = format_ == FrameFormat::python;
+  std::byte* to = room.data() + filled;
+  std::byte* const limit = room.data() + room.size() - frame_overhead;
   std::size_t packed = 0;
   for (; packed < messages.size(); ++packed) {
     const ConstBytes message = messages[packed];
     if (message.size() > longest || to + message.size() > limit) break;
-    if (python) {
-      store_big_endian_32(to, static_cast<std::uint32_t>(message.size()));
-      to += python_header_bytes;
-      copy_payload(to, message.data(), message.size());
-      to += message.size();
-    } else {
-      to += write_frame_header(format_, message.size(), to);
-      copy_payload(to, message.data(), message.size());
-      to += message.size();
-      const std::size_t padding = frame_padding(format_, message.size());
-      std::memset(to, 0, padding);
-      to += padding;
-    }
+    to += write_frame(format_, message, to);
   }
-  staged_ = static_cast<std::size_t>(to - staging_.get());
+  filled = static_cast<std::size_t>(to - room.data());
   return packed;
 }
 

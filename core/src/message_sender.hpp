@@ -1,7 +1,8 @@
 // The sending half of a channel: messages into a connection, with as few system calls and copies as their sizes allow.
 //
 // One small message is put together with its header on the stack. Many are packed into a staging buffer (the thread's
-// spare one), and large ones among them are written from where they are, between pieces of the staging buffer.
+// spare one), and large ones among them are written from where they are, between pieces of the staging buffer. Where
+// the transport lends, many are built in its memory instead.
 #pragma once
 
 #include <array>
@@ -26,13 +27,15 @@ class MessageSender {
   /// earlier send broke off inside a message). After would_block, timed_out and interrupted with nothing of it written
   /// the message can be sent again.
   Status send(ConstBytes message, Deadline deadline) {
-    constexpr std::size_t overhead = python_header_bytes;
     if (!plain_ || message.size() > gather_limit_) [[unlikely]]
       return send_otherwise(message, deadline);
-    std::byte frame[overhead + stack_limit];
-    store_big_endian_32(frame, static_cast<std::uint32_t>(message.size()));
-    copy_payload(frame + overhead, message.data(), message.size());
-    const IoResult result = connection_.write({frame, overhead + message.size()}, deadline);
+    if (lends_) {
+      MutableBytes room;
+      const Status reserved = connection_.reserve(room, message.size() + frame_overhead, deadline);
+      return reserved == Status::ok ? connection_.commit(write_frame(format_, message, room.data())) : reserved;
+    }
+    std::byte frame[frame_overhead + stack_limit];
+    const IoResult result = connection_.write({frame, write_frame(format_, message, frame)}, deadline);
     return result ? Status::ok : failed(result);
   }
   /// `sent` counts whole messages written, or held back while corked.
@@ -41,16 +44,20 @@ class MessageSender {
   Status uncork(Deadline deadline);
 
   static constexpr std::size_t stack_limit = 2048;
+  /// What a frame needs beside its payload, at most.
+  static constexpr std::size_t frame_overhead = max_frame_header_bytes + frame_alignment_bytes;
   static constexpr std::size_t staging_bytes = std::size_t{128} << 10;  // of the spare buffer
   static constexpr std::size_t cork_bytes = std::size_t{64} << 10;      // a cork lets go at this much
   static constexpr std::size_t pack_limit = 4096;  // larger messages are written from where they are
+  static constexpr std::size_t lent_batch_bytes = std::size_t{16} << 10;  // committed at once: the reader starts early
 
  private:
   struct Batch;
   Status send_otherwise(ConstBytes message, Deadline deadline);
   Status send_record(ConstBytes message, Deadline deadline);
   Status failed(IoResult result) noexcept;
-  std::size_t pack(std::span<const ConstBytes> messages) noexcept;
+  Status send_many_lent(std::span<const ConstBytes> messages, std::size_t& sent, Deadline deadline);
+  std::size_t pack(std::span<const ConstBytes> messages, MutableBytes room, std::size_t& filled) const noexcept;
   void add_large(Batch& batch, ConstBytes message) noexcept;
   Status flush(Batch& batch, Deadline deadline, std::size_t& written);
   std::size_t whole_frames(std::span<const ConstBytes> messages, std::size_t bytes) const noexcept;
@@ -60,7 +67,8 @@ class MessageSender {
   std::uint64_t max_message_;
   std::size_t gather_limit_;  // of send's direct way
   FrameFormat format_;
-  bool plain_ = true;  // python frames on a stream, not broken, nothing held back: send's direct way
+  bool plain_ = true;  // frames on a stream, not broken, nothing held back: send's direct way
+  bool lends_ = false;
   bool corked_ = false;
   bool broken_ = false;
   Memory staging_;

@@ -127,32 +127,38 @@ void ShmConnection::interrupt() noexcept {
 
 // --------------------------------------------------------------------------------------------------------- reading
 
-ferry_status ShmConnection::peek(std::uint64_t minimum, std::span<const std::byte>& view,
-                                 std::int64_t deadline_ns) noexcept {
-  if (minimum > max_view()) return FERRY_TOO_LARGE;
+inline ferry_status ShmConnection::peek(std::uint64_t minimum, std::span<const std::byte>& view,
+                                        std::int64_t deadline_ns) noexcept {
   for (;;) {
     const bool gone = gone_.load(std::memory_order_acquire);  // pairs with note_gone: what came before the end is seen
-    switch (read_failure_ == FERRY_OK ? reader_.peek(minimum, view) : RingStatus::corrupt) {
-      case RingStatus::ok:
-        return FERRY_OK;
-      case RingStatus::ended:
-        return FERRY_END;
-      case RingStatus::reset:
-        note_gone();
-        return FERRY_RESET;
-      case RingStatus::corrupt:
-        note_gone();
-        return read_failure_ = FERRY_PROTOCOL;
-      case RingStatus::not_now:
-        break;
-    }
-    if (gone) return FERRY_RESET;
-    const ferry_status status = wait(reader_, reading_, minimum, deadline_ns);
+    const RingStatus found = read_failure_ == FERRY_OK ? reader_.peek(minimum, view) : RingStatus::corrupt;
+    if (found == RingStatus::ok) [[likely]]
+      return FERRY_OK;
+    const ferry_status status = wait_to_read(found, gone, minimum, deadline_ns);
     if (status != FERRY_OK) return status;
   }
 }
 
-void ShmConnection::consume(std::uint64_t size) noexcept {
+/// After a look that found too little. FERRY_OK: look again.
+ferry_status ShmConnection::wait_to_read(RingStatus found, bool gone, std::uint64_t minimum,
+                                         std::int64_t deadline_ns) noexcept {
+  switch (found) {
+    case RingStatus::ended:
+      return FERRY_END;
+    case RingStatus::reset:
+      note_gone();
+      return FERRY_RESET;
+    case RingStatus::corrupt:
+      note_gone();
+      return read_failure_ = FERRY_PROTOCOL;
+    default:
+      break;
+  }
+  if (minimum > max_view()) return FERRY_TOO_LARGE;
+  return gone ? FERRY_RESET : wait(reader_, reading_, minimum, deadline_ns);
+}
+
+inline void ShmConnection::consume(std::uint64_t size) noexcept {
   if (size > 0) wake_writer(reader_.consume(size));
 }
 
@@ -172,22 +178,29 @@ std::int64_t ShmConnection::read(void* data, std::uint64_t size, std::int64_t de
 
 // --------------------------------------------------------------------------------------------------------- writing
 
-ferry_status ShmConnection::reserve(std::uint64_t minimum, std::span<std::byte>& room,
-                                    std::int64_t deadline_ns) noexcept {
-  if (output_ended_) return FERRY_CLOSED;
-  if (minimum > max_view()) return FERRY_TOO_LARGE;
+inline ferry_status ShmConnection::reserve(std::uint64_t minimum, std::span<std::byte>& room,
+                                           std::int64_t deadline_ns) noexcept {
   for (;;) {
-    if (gone_.load(std::memory_order_acquire)) return FERRY_RESET;  // pairs with note_gone
-    const RingStatus found = writer_.reserve(minimum, room);
-    if (found == RingStatus::ok) return FERRY_OK;
-    if (found != RingStatus::not_now) return note_gone(), FERRY_RESET;
-    publish();  // what FERRY_WRITE_MORE held back: the reader makes no room before it has seen it
-    const ferry_status status = wait(writer_, writing_, std::max(minimum, room_worth_waking()), deadline_ns);
+    // pairs with note_gone
+    const bool closed = output_ended_ || gone_.load(std::memory_order_acquire);
+    const RingStatus found = closed ? RingStatus::reset : writer_.reserve(minimum, room);
+    if (found == RingStatus::ok) [[likely]]
+      return FERRY_OK;
+    const ferry_status status = wait_to_write(found, minimum, deadline_ns);
     if (status != FERRY_OK) return status;
   }
 }
 
-ferry_status ShmConnection::commit(std::uint64_t size, std::uint32_t flags) noexcept {
+/// After a look that found too little room. FERRY_OK: look again.
+ferry_status ShmConnection::wait_to_write(RingStatus found, std::uint64_t minimum, std::int64_t deadline_ns) noexcept {
+  if (output_ended_) return FERRY_CLOSED;
+  if (found != RingStatus::not_now) return note_gone(), FERRY_RESET;
+  if (minimum > max_view()) return FERRY_TOO_LARGE;
+  publish();  // what FERRY_WRITE_MORE held back: the reader makes no room before it has seen it
+  return wait(writer_, writing_, std::max(minimum, room_worth_waking()), deadline_ns);
+}
+
+inline ferry_status ShmConnection::commit(std::uint64_t size, std::uint32_t flags) noexcept {
   writer_.fill(size);
   if ((flags & FERRY_WRITE_MORE) == 0) publish();
   return gone_.load(std::memory_order_relaxed) ? FERRY_RESET : FERRY_OK;

@@ -49,7 +49,7 @@ class ShmConnection : public plugin::Connection<ShmConnection> {
 
  private:
   /// Longest `minimum` of peek and reserve. More than half a ring each, and both sides could wait for one another.
-  std::uint64_t max_view() const noexcept { return segment_.ring() / 2; }
+  std::uint64_t max_view() const noexcept { return segment_.ring() / 2 + 4096; }
   /// Free bytes that a sleeping writer is woken for: a writer woken for each message read would sleep between any two.
   std::uint64_t room_worth_waking() const noexcept { return segment_.ring() / 4; }
   /// One direction's waiting: where its event loop is woken, and tries since somebody looked whether the peer lives.
@@ -60,6 +60,8 @@ class ShmConnection : public plugin::Connection<ShmConnection> {
   /// Sleeps until the ring has `wanted` bytes for `half`. FERRY_OK: look again.
   template <class Half>
   ferry_status wait(Half& half, Waiting& waiting, std::uint64_t wanted, std::int64_t deadline_ns) noexcept;
+  ferry_status wait_to_read(RingStatus found, bool gone, std::uint64_t minimum, std::int64_t deadline_ns) noexcept;
+  ferry_status wait_to_write(RingStatus found, std::uint64_t minimum, std::int64_t deadline_ns) noexcept;
   void publish() noexcept { wake_reader(writer_.publish()); }
   void wake_reader(Wake wake) noexcept;
   void wake_writer(Wake wake) noexcept;

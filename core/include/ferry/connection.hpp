@@ -86,14 +86,35 @@ class Connection {
   /// else from a buffer of the core (allocated on first use, given back when drained). Valid until the next consume or
   /// read. With fewer than `minimum` bytes before the end: status end, and a smaller minimum gets them. Emulated, a
   /// minimum above max_lent is too_large. A record transport lends one record. Blocks until the deadline. [reader]
-  [[nodiscard]] Status peek(ConstBytes& view, std::size_t minimum = 1, Deadline deadline = Deadline::never());
+  [[nodiscard]] Status peek(ConstBytes& view, std::size_t minimum = 1, Deadline deadline = Deadline::never()) {
+    if (lend_ == nullptr) return peek_emulated(view, minimum, deadline);
+    const void* data = nullptr;
+    std::uint64_t size = 0;
+    const bool sleeps = deadline.ns() == FERRY_NO_WAIT || read_wait_.sleeps_at_once();
+    ferry_status status = lend_->peek(raw_, minimum, &data, &size, sleeps ? deadline.ns() : FERRY_NO_WAIT);
+    if (status == FERRY_WOULD_BLOCK && !sleeps) status = wait_to_peek(minimum, data, size, deadline.ns());
+    if (status == FERRY_OK) view = {static_cast<const std::byte*>(data), size};
+    return static_cast<Status>(status);
+  }
   /// Gives back the first `size` bytes of the view. [reader]
-  void consume(std::size_t size) noexcept;
+  void consume(std::size_t size) noexcept { lend_ != nullptr ? lend_->consume(raw_, size) : consume_emulated(size); }
   /// Lends memory to build bytes in, at least `minimum`. Valid until the next commit or write. [writer]
-  [[nodiscard]] Status reserve(MutableBytes& view, std::size_t minimum = 1, Deadline deadline = Deadline::never());
+  [[nodiscard]] Status reserve(MutableBytes& view, std::size_t minimum = 1, Deadline deadline = Deadline::never()) {
+    if (lend_ == nullptr) return reserve_emulated(view, minimum);
+    void* data = nullptr;
+    std::uint64_t size = 0;
+    const bool sleeps = deadline.ns() == FERRY_NO_WAIT || write_wait_.sleeps_at_once();
+    ferry_status status = lend_->reserve(raw_, minimum, &data, &size, sleeps ? deadline.ns() : FERRY_NO_WAIT);
+    if (status == FERRY_WOULD_BLOCK && !sleeps) status = wait_to_reserve(minimum, data, size, deadline.ns());
+    if (status == FERRY_OK) view = {static_cast<std::byte*>(data), size};
+    return static_cast<Status>(status);
+  }
   /// Publishes the first `size` bytes of the view; 0 gives it back unused. After a failure of the emulation part of the
   /// bytes may have been written. [writer]
-  [[nodiscard]] Status commit(std::size_t size, Deadline deadline = Deadline::never());
+  [[nodiscard]] Status commit(std::size_t size, Deadline deadline = Deadline::never()) {
+    if (lend_ == nullptr) return commit_emulated(size, deadline);
+    return static_cast<Status>(lend_->commit(raw_, size, 0));
+  }
   /// True when the transport itself lends; otherwise peek and reserve copy once.
   bool lends() const noexcept { return lend_ != nullptr; }
   static constexpr std::size_t max_lent = std::size_t{16} << 20;
@@ -163,6 +184,9 @@ class Connection {
   IoResult read_peeked(MutableBytes into) noexcept;
   IoResult write_rest(ConstBytes bytes, std::int64_t count, Deadline deadline);
   IoResult write_record(std::span<const ConstBytes> pieces, Deadline deadline, bool more);
+  ferry_status wait_to_peek(std::size_t minimum, const void*& data, std::uint64_t& size, std::int64_t deadline_ns);
+  ferry_status wait_to_reserve(std::size_t minimum, void*& data, std::uint64_t& size, std::int64_t deadline_ns);
+  void consume_emulated(std::size_t size) noexcept;
   Status peek_emulated(ConstBytes& view, std::size_t minimum, Deadline deadline);
   Status reserve_emulated(MutableBytes& view, std::size_t minimum);
   Status commit_emulated(std::size_t size, Deadline deadline);
