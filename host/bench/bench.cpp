@@ -7,13 +7,14 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <deque>
 #include <fstream>
-#include <optional>
 #include <system_error>
 #include <utility>
 
 #include "bench/lane.hpp"
 #include "bench/raw_side.hpp"
+#include "bench/ring_side.hpp"
 #include "ferry/endpoint.hpp"
 #include "keygen/self_signed.hpp"
 
@@ -60,22 +61,22 @@ std::vector<Plan> plan_figures(const BenchOptions& options) {
   const bool blocking = wants(options.planes, "blocking");
   const bool reactor = wants(options.planes, "reactor");
   for (const std::string& target : options.targets) {
+    const auto add = [&](bool wanted, const char* name, Measure measure, Mover mover, std::uint64_t size) {
+      if (!wanted) return;
+      for (const std::string& spin : options.spins) plans.push_back({target, name, measure, mover, spin, size});
+    };
     if (wants(options.measures, "ping-pong")) {
-      for (const std::string& spin : options.spins) {
-        if (blocking) plans.push_back({target, "ping-pong", Measure::ping_pong, Mover::channel, spin, options.size});
-        if (reactor) plans.push_back({target, "ping-pong", Measure::ping_pong, Mover::reactor, spin, options.size});
-      }
+      add(blocking, "ping-pong", Measure::ping_pong, Mover::channel, options.size);
+      add(reactor, "ping-pong", Measure::ping_pong, Mover::reactor, options.size);
     }
     if (wants(options.measures, "one-way")) {
-      if (blocking) plans.push_back({target, "one-way send", Measure::one_way, Mover::channel, "off", options.size});
-      if (blocking)
-        plans.push_back({target, "one-way send_many", Measure::one_way_batched, Mover::channel, "off", options.size});
-      if (reactor)
-        plans.push_back({target, "one-way reactor", Measure::one_way_batched, Mover::reactor, "off", options.size});
+      add(blocking, "one-way send", Measure::one_way, Mover::channel, options.size);
+      add(blocking, "one-way send_many", Measure::one_way_batched, Mover::channel, options.size);
+      add(reactor, "one-way reactor", Measure::one_way_batched, Mover::reactor, options.size);
     }
     if (wants(options.measures, "bulk")) {
-      if (blocking) plans.push_back({target, "bulk", Measure::bulk, Mover::channel, "off", options.bulk_size});
-      if (reactor) plans.push_back({target, "bulk", Measure::bulk, Mover::reactor, "off", options.bulk_size});
+      add(blocking, "bulk", Measure::bulk, Mover::channel, options.bulk_size);
+      add(reactor, "bulk", Measure::bulk, Mover::reactor, options.bulk_size);
     }
   }
   return plans;
@@ -150,27 +151,41 @@ struct Runner {
     round.count = calibrate(lane, round, options.duration);
   }
 
-  /// The round's value in the figure's unit.
-  double measure(std::vector<std::int64_t>& all_latencies) {
-    std::vector<std::int64_t> latencies;
+  /// Runs one round.
+  void measure() {
+    std::vector<std::int64_t> of_round;
     const bool latency = round.measure == Measure::ping_pong;
-    if (latency) latencies.reserve(round.count);
-    const RoundCost cost = lane.run(round, latency ? &latencies : nullptr);
+    if (latency) of_round.reserve(round.count);
+    const RoundCost cost = lane.run(round, latency ? &of_round : nullptr);
     const auto seconds = static_cast<double>(cost.wall_ns) * 1e-9;
     const auto bytes = static_cast<double>(round.count * round.size);
     cpu_ns_per_byte.push_back(static_cast<double>(cost.cpu_ns) / bytes);
     if (latency) {
-      std::sort(latencies.begin(), latencies.end());
-      all_latencies.insert(all_latencies.end(), latencies.begin(), latencies.end());
-      return percentile(latencies, 0.5);
+      std::sort(of_round.begin(), of_round.end());
+      latencies.insert(latencies.end(), of_round.begin(), of_round.end());
+      values.push_back(percentile(of_round, 0.5));
+    } else {
+      values.push_back((round.measure == Measure::bulk ? bytes : static_cast<double>(round.count)) / seconds);
     }
-    const auto per_second = static_cast<double>(round.count) / seconds;
-    return round.measure == Measure::bulk ? per_second * static_cast<double>(round.size) : per_second;
+  }
+
+  /// Fills what a Figure and a Baseline have in common.
+  template <class Result>
+  void summarize(Result& result) {
+    result.value = median(values);
+    if (round.measure == Measure::bulk) result.cpu = median(cpu_ns_per_byte);
+    if (latencies.empty()) return;
+    std::sort(latencies.begin(), latencies.end());
+    result.p99 = percentile(latencies, 0.99);
+    result.p999 = percentile(latencies, 0.999);
+    result.maximum = static_cast<double>(latencies.back());
   }
 
   Lane lane;
   Round round;
-  std::vector<double> cpu_ns_per_byte;  ///< of each round
+  std::vector<double> values;  ///< of each round, in the figure's unit
+  std::vector<double> cpu_ns_per_byte;
+  std::vector<std::int64_t> latencies;  ///< of all rounds
 };
 
 std::string unit_of(Measure measure) {
@@ -185,21 +200,19 @@ Figure run_plan(const Plan& plan, const BenchOptions& options, Runtime& runtime,
   const int peer_cpu = options.pin.size() > 1 ? options.pin[1] : -1;
   const Round round{plan.measure, 0, 0, plan.size};
   Runner ferry({plan.mover, endpoint.to_string(), false, directory.path().string(), peer_cpu}, round, runtime, options);
-  std::optional<Runner> raw;
-  if (options.baseline && has_raw_side(endpoint.scheme)) {
-    const bool spinning = plan.spin != "off" && plan.spin != "auto";
-    raw.emplace(LaneSpec{Mover::raw, endpoint.scheme, spinning, directory.path().string(), peer_cpu}, round, runtime,
-                options);
+  std::deque<Runner> raw;
+  const bool spinning = plan.spin != "off" && plan.spin != "auto";
+  const std::vector<std::string> names =
+      options.baseline ? raw_sides(endpoint.scheme, plan.measure, spinning) : std::vector<std::string>();
+  for (const std::string& name : names) {
+    raw.emplace_back(LaneSpec{Mover::raw, name, spinning, directory.path().string(), peer_cpu}, round, runtime,
+                     options);
+  }
+  for (unsigned i = 0; i < options.rounds; ++i) {
+    ferry.measure();
+    for (Runner& runner : raw) runner.measure();
   }
 
-  std::vector<double> values, raw_values, ratios;
-  std::vector<std::int64_t> latencies, raw_latencies;
-  for (unsigned i = 0; i < options.rounds; ++i) {
-    values.push_back(ferry.measure(latencies));
-    if (!raw) continue;
-    raw_values.push_back(raw->measure(raw_latencies));
-    ratios.push_back(values.back() / raw_values.back());
-  }
   Figure figure;
   figure.target = plan.target;
   figure.measure = plan.name;
@@ -207,19 +220,18 @@ Figure run_plan(const Plan& plan, const BenchOptions& options, Runtime& runtime,
   figure.spin = plan.spin;
   figure.size = plan.size;
   figure.unit = unit_of(plan.measure);
-  figure.value = median(values);
-  if (plan.measure == Measure::bulk) figure.cpu = median(ferry.cpu_ns_per_byte);
-  if (!latencies.empty()) {
-    std::sort(latencies.begin(), latencies.end());
-    figure.p99 = percentile(latencies, 0.99);
-    figure.p999 = percentile(latencies, 0.999);
-    figure.maximum = static_cast<double>(latencies.back());
+  ferry.summarize(figure);
+  for (std::size_t i = 0; i < raw.size(); ++i) {
+    std::vector<double> ratios(ferry.values);
+    for (std::size_t k = 0; k < ratios.size(); ++k) ratios[k] /= raw[i].values[k];
+    figure.baselines.push_back({.name = names[i], .ratio = median(ratios)});
+    raw[i].summarize(figure.baselines.back());
   }
-  if (raw) {
-    figure.raw = median(raw_values);
-    figure.ratio = median(ratios);
-    if (plan.measure == Measure::bulk) figure.raw_cpu = median(raw->cpu_ns_per_byte);
-  }
+  const auto is_better = [&](const Baseline& a, const Baseline& b) {
+    if (is_bound(a.name) != is_bound(b.name)) return is_bound(b.name);
+    return plan.measure == Measure::ping_pong ? a.value < b.value : a.value > b.value;
+  };
+  std::sort(figure.baselines.begin(), figure.baselines.end(), is_better);
   return figure;
 }
 

@@ -19,13 +19,22 @@ struct BenchOptions {
   std::vector<std::filesystem::path> plugin_dirs;
   std::vector<std::string> measures = {"ping-pong", "one-way", "bulk"};
   std::vector<std::string> planes = {"blocking", "reactor"};
-  std::vector<std::string> spins = {"off", "1s"};                      ///< values of the `spin` option, for ping-pong
+  std::vector<std::string> spins = {"off", "1s"};                      ///< values of the `spin` option
   std::uint64_t size = 64;                                             ///< bytes, ping-pong and one-way
   std::uint64_t bulk_size = 1u << 20;                                  ///< bytes
   std::chrono::nanoseconds duration = std::chrono::milliseconds(400);  ///< of one round
   unsigned rounds = 5;                                                 ///< per figure; the median counts
   std::vector<int> pin;                                                ///< driver's and peer's processor
   bool baseline = false;
+};
+
+/// The same done by hand.
+struct Baseline {
+  std::string name;
+  double value = 0;
+  double p99 = 0, p999 = 0, maximum = 0;
+  double cpu = 0;
+  double ratio = 0;  ///< median over rounds of Ferry's value / this one of the same round
 };
 
 /// One line of the result. Values are medians over rounds: nanoseconds for ping-pong, per second otherwise.
@@ -38,10 +47,8 @@ struct Figure {
   std::string unit;  ///< "ns", "messages/s", "bytes/s"
   double value = 0;
   double p99 = 0, p999 = 0, maximum = 0;  ///< ping-pong, over all rounds
-  double raw = 0;                         ///< 0: no baseline
-  double ratio = 0;                       ///< median over rounds of value / raw of the same round
   double cpu = 0;                         ///< bulk: processor seconds of both sides per gigabyte (10^9)
-  double raw_cpu = 0;
+  std::vector<Baseline> baselines;        ///< the best first; what does not carry the bytes (a bare wake-up) last
 };
 
 /// Called before each figure with how many are done and how many there are.

@@ -88,11 +88,11 @@ void add_bench(CLI::App& app, Context& context) {
     return ExitCode::ok;
   });
   verb->add_option("transports", options->targets, "Schemes (uds tcp) or descriptors to listen at")->required();
-  verb->add_flag("--baseline", options->baseline, "Measure hand-written sockets in the same run and print the ratios");
+  verb->add_flag("--baseline", options->baseline,
+                 "Measure hand-written sockets or rings in the same run and print the ratios");
   add_words(verb, "--measures", options->measures, "What to measure", {"ping-pong", "one-way", "bulk"});
   add_words(verb, "--planes", options->planes, "Through which plane", {"blocking", "reactor"});
-  verb->add_option("--spin", options->spins,
-                   "Values of the `spin` option for ping-pong: off, auto, a bound such as 20us")
+  verb->add_option("--spin", options->spins, "Values of the `spin` option: off, auto, a bound such as 20us")
       ->delimiter(',')
       ->capture_default_str();
   verb->add_option_function<std::string>(

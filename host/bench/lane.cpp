@@ -17,6 +17,7 @@
 #include "bench/channel_side.hpp"
 #include "bench/raw_side.hpp"
 #include "bench/reactor_side.hpp"
+#include "bench/ring_side.hpp"
 #include "ferry/deadline.hpp"
 
 extern char** environ;
@@ -47,6 +48,12 @@ void send_address(int control, const std::string& address) {
   write_all(control, address.data(), address.size());
 }
 
+std::unique_ptr<Side> connect_raw(const LaneSpec& spec, const std::string& address) {
+  if (spec.descriptor == "quic") return bare_connect(address, spec.spinning);
+  if (is_ring_side(spec.descriptor)) return ring_connect(spec.descriptor, address, spec.spinning);
+  return raw_connect(spec.descriptor, address, spec.spinning);
+}
+
 std::unique_ptr<Side> make_side(Mover mover, Connection connection) {
   return mover == Mover::reactor ? make_reactor_side(std::move(connection)) : make_channel_side(std::move(connection));
 }
@@ -64,8 +71,7 @@ Lane::Lane(const LaneSpec& spec, Runtime& runtime, const std::vector<std::filesy
   try {
     const std::string address = receive_address(control_);
     if (spec.mover == Mover::raw) {
-      side_ = spec.descriptor == "quic" ? bare_connect(address, spec.spinning)
-                                        : raw_connect(spec.descriptor, address, spec.spinning);
+      side_ = connect_raw(spec, address);
     } else {
       Endpoint dial = parse_endpoint(address);
       dial.options = parse_endpoint(spec.descriptor).options;
@@ -136,14 +142,16 @@ RoundCost Lane::run(const Round& round, std::vector<std::int64_t>* latencies) {
 void serve_lane(const LaneSpec& spec, Runtime& runtime, int control) {
   pin_to(spec.peer_cpu);
   std::unique_ptr<Side> side;
+  const auto accept_from = [&](auto&& listener) {
+    send_address(control, listener.address());
+    return listener.accept(spec.spinning);
+  };
   if (spec.mover == Mover::raw && spec.descriptor == "quic") {
-    BareListener listener;
-    send_address(control, listener.address());
-    side = listener.accept(spec.spinning);
+    side = accept_from(BareListener());
+  } else if (spec.mover == Mover::raw && is_ring_side(spec.descriptor)) {
+    side = accept_from(RingListener(spec.descriptor));
   } else if (spec.mover == Mover::raw) {
-    RawListener listener(spec.descriptor, spec.directory);
-    send_address(control, listener.address());
-    side = listener.accept(spec.spinning);
+    side = accept_from(RawListener(spec.descriptor, spec.directory));
   } else {
     Listener listener = runtime.listen(spec.descriptor);
     send_address(control, listener.descriptor());

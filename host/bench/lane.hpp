@@ -17,7 +17,7 @@ namespace ferry::bench {
 /// What both processes need to know to make their ends.
 struct LaneSpec {
   Mover mover = Mover::channel;
-  std::string descriptor;  ///< to listen at, with its `spin` option; for raw lanes `tcp` or `uds`
+  std::string descriptor;  ///< to listen at, with its `spin` option; for raw lanes a name of raw_sides
   bool spinning = false;   ///< for raw lanes
   std::string directory;   ///< private, for raw socket files
   int peer_cpu = -1;       ///< -1: not pinned

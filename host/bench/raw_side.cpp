@@ -19,6 +19,7 @@
 #include <utility>
 
 #include "bench/bare_side.hpp"
+#include "bench/ring_side.hpp"
 #include "ferry/deadline.hpp"
 
 namespace ferry::bench {
@@ -217,8 +218,10 @@ class RawSide final : public Side {
 
 }  // namespace
 
-bool has_raw_side(const std::string& scheme) {
-  return scheme == "tcp" || scheme == "uds" || scheme == "npipe" || (scheme == "quic" && has_bare_side());
+std::vector<std::string> raw_sides(const std::string& scheme, Measure measure, bool spinning) {
+  if (scheme == "shm") return ring_sides(measure, spinning);
+  if (scheme == "tcp" || scheme == "uds" || scheme == "npipe" || (scheme == "quic" && has_bare_side())) return {scheme};
+  return {};
 }
 
 RawListener::RawListener(const std::string& scheme, const std::string& directory) : scheme_(scheme) {

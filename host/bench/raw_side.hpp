@@ -3,13 +3,14 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "bench/round.hpp"
 
 namespace ferry::bench {
 
-/// True when there is a raw counterpart for transports of this scheme.
-bool has_raw_side(const std::string& scheme);
+/// The names of the raw counterparts of a scheme's measure, by which a raw lane is made; none: there is no baseline.
+std::vector<std::string> raw_sides(const std::string& scheme, Measure measure, bool spinning);
 
 /// A listening raw socket of the scheme's kind, or a pair of FIFOs; `address` is what raw_connect takes.
 class RawListener {

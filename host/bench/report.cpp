@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdio>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "bench/bench.hpp"
 
@@ -29,21 +30,38 @@ std::string size_text(std::uint64_t bytes) {
   return std::to_string(bytes) + " B";
 }
 
+/// The columns that Ferry's way and a baseline have in common.
+template <class Result>
+std::vector<std::string> columns(const Figure& figure, std::string who, std::string plane, std::string spin,
+                                 const Result& result) {
+  return {std::move(who),
+          figure.measure,
+          size_text(figure.size),
+          std::move(plane),
+          std::move(spin),
+          human(figure.unit, result.value),
+          human(figure.unit, result.p99),
+          human(figure.unit, result.p999),
+          human(figure.unit, result.maximum),
+          result.cpu > 0 ? printed("%.3f", result.cpu) : ""};
+}
+
 }  // namespace
 
 std::string format_table(const std::vector<Figure>& figures) {
-  const bool baseline = std::any_of(figures.begin(), figures.end(), [](const Figure& f) { return f.raw > 0; });
+  const bool baseline =
+      std::any_of(figures.begin(), figures.end(), [](const Figure& f) { return !f.baselines.empty(); });
   std::vector<std::vector<std::string>> rows = {
       {"transport", "measure", "size", "plane", "spin", "median", "p99", "p99.9", "max", "cpu s/GB"}};
-  if (baseline) rows.front().insert(rows.front().end(), {"raw", "ratio", "raw cpu"});
+  if (baseline) rows.front().emplace_back("ratio");
   for (const Figure& f : figures) {
-    rows.push_back({f.target, f.measure, size_text(f.size), f.plane, f.spin, human(f.unit, f.value),
-                    human(f.unit, f.p99), human(f.unit, f.p999), human(f.unit, f.maximum),
-                    f.cpu > 0 ? printed("%.3f", f.cpu) : ""});
-    if (baseline)
-      rows.back().insert(rows.back().end(), {human(f.unit, f.raw), f.raw > 0 ? printed("%.2f", f.ratio) : "",
-                                             f.raw_cpu > 0 ? printed("%.3f", f.raw_cpu) : ""});
+    rows.push_back(columns(f, f.target, f.plane, f.spin, f));
+    for (const Baseline& b : f.baselines) {
+      rows.push_back(columns(f, "  " + b.name, "by hand", "", b));
+      rows.back().push_back(printed("%.2f", b.ratio));
+    }
   }
+  for (auto& row : rows) row.resize(rows.front().size());
   std::vector<std::size_t> widths(rows.front().size(), 0);
   for (const auto& row : rows) {
     for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
@@ -72,8 +90,14 @@ std::string format_json(const BenchOptions& options, const std::vector<Figure>& 
                                   {"median", f.value}};
     if (f.maximum > 0) row.update({{"p99", f.p99}, {"p99.9", f.p999}, {"max", f.maximum}});
     if (f.cpu > 0) row["cpu_s_per_gb"] = f.cpu;
-    if (f.raw_cpu > 0) row["raw_cpu_s_per_gb"] = f.raw_cpu;
-    if (f.raw > 0) row.update({{"raw_median", f.raw}, {"ratio", f.ratio}});
+    if (!f.baselines.empty())
+      row.update({{"raw_median", f.baselines.front().value}, {"ratio", f.baselines.front().ratio}});
+    for (const Baseline& b : f.baselines) {
+      nlohmann::ordered_json by_hand = {{"name", b.name}, {"median", b.value}, {"ratio", b.ratio}};
+      if (b.maximum > 0) by_hand.update({{"p99", b.p99}, {"p99.9", b.p999}, {"max", b.maximum}});
+      if (b.cpu > 0) by_hand["cpu_s_per_gb"] = b.cpu;
+      row["baselines"].push_back(std::move(by_hand));
+    }
     json["figures"].push_back(std::move(row));
   }
   return json.dump(2) + "\n";
