@@ -20,7 +20,7 @@ static_assert(sizeof(iovec) == sizeof(ferry_iovec) && offsetof(iovec, iov_base) 
 constexpr std::int64_t first_look_ns = 100'000;    // finish asks the kernel for the send queue, first after this …
 constexpr std::int64_t last_look_ns = 20'000'000;  // … and then ever less often, up to this
 constexpr std::int64_t nap_ns = 50'000'000;        // what a reader sleeps in recv, where no interrupt reaches it
-constexpr std::size_t discard_size = 16 * 1024;
+constexpr std::size_t discard_size = 16u << 10;
 constexpr int discards_per_look = 64;  // so that a peer who never stops sending cannot outlast the deadline
 
 /// The connection is gone, whatever cut it.

@@ -72,6 +72,7 @@ std::vector<ConfiguredEndpoint> Runtime::endpoints_of(std::string_view text) con
     for (Endpoint& endpoint : parse_endpoints(text)) endpoints.push_back({std::move(endpoint), {}, {}});
   } else {
     std::vector<std::string_view> names;
+    names.reserve(links.size());
     for (const auto& [name, unused] : links) names.emplace_back(name);
     throw Error(Status::not_found, "find link", std::string(text),
                 "the configuration has no link of this name, and it is no descriptor" + did_you_mean(text, names));

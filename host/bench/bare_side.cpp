@@ -40,6 +40,7 @@ class BareProcess {
     words.insert(words.begin(), helper().string());
     words.insert(words.begin() + 2, std::to_string(control_fd));
     std::vector<char*> arguments;
+    arguments.reserve(words.size() + 1);
     for (std::string& word : words) arguments.push_back(word.data());
     arguments.push_back(nullptr);
     posix_spawn_file_actions_t actions;

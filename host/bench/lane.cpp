@@ -106,6 +106,7 @@ void Lane::start_peer(const LaneSpec& spec, const std::vector<std::filesystem::p
   if (spec.spinning) words.emplace_back("--spinning");
   for (const auto& dir : plugin_dirs) words.insert(words.begin() + 1, {"--plugin-dir", dir.string()});
   std::vector<char*> arguments;
+  arguments.reserve(words.size() + 1);
   for (std::string& word : words) arguments.push_back(word.data());
   arguments.push_back(nullptr);
 

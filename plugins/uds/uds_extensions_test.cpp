@@ -8,20 +8,15 @@
 #include <cstring>
 #include <string>
 
-#include "support/raw_transport.hpp"
-
-extern "C" const ferry_plugin ferry_plugin_v1;
+#include "uds_test_support.hpp"
 
 using namespace ferry;
 using namespace ferry::test;
 
 namespace {
 
-struct Fixture {
-  TemporaryDirectory directory;
-  RawTransport transport{ferry_plugin_v1};
-  RawListener listener = transport.listen(directory / "s");
-  RawPair pair = connected_pair(transport, listener);
+struct Fixture : UdsListening {
+  RawPair pair = connect();
   const ferry_fds& fds = *pair.client.extension<ferry_fds>(FERRY_EXT_FDS);
 
   std::int64_t send(const std::vector<std::int32_t>& sent, std::string_view text = "x") const {

@@ -11,10 +11,8 @@
 #include <string>
 
 #include "ferry/plugin.hpp"
-#include "support/raw_transport.hpp"
 #include "uds_address.hpp"
-
-extern "C" const ferry_plugin ferry_plugin_v1;
+#include "uds_test_support.hpp"
 
 using namespace ferry;
 using namespace ferry::test;

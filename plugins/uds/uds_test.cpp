@@ -9,21 +9,12 @@
 #include <csignal>
 #include <string>
 
-#include "support/raw_transport.hpp"
-
-extern "C" const ferry_plugin ferry_plugin_v1;
+#include "uds_test_support.hpp"
 
 using namespace ferry;
 using namespace ferry::test;
 
 namespace {
-
-struct Fixture {
-  TemporaryDirectory directory;
-  RawTransport transport{ferry_plugin_v1};
-  RawListener listener = transport.listen(directory / "s");
-  RawPair pair() const { return connected_pair(transport, listener); }
-};
 
 std::string pattern(std::size_t size) {
   std::string text(size, '\0');
@@ -43,8 +34,8 @@ std::size_t fill(const RawConnection& connection) {
 }  // namespace
 
 TEST_CASE("bytes arrive whole and in order in both directions at once") {
-  const Fixture fixture;
-  const RawPair pair = fixture.pair();
+  const UdsListening fixture;
+  const RawPair pair = fixture.connect();
   const std::string sent = pattern(10 * 1024 * 1024 + 7);
   const auto send = [&](const RawConnection& from) {
     CHECK(from.write_all(sent) == FERRY_OK);
@@ -69,8 +60,8 @@ TEST_CASE("bytes arrive whole and in order in both directions at once") {
 }
 
 TEST_CASE("a gathered write leaves as one, in order, empty pieces included") {
-  const Fixture fixture;
-  const RawPair pair = fixture.pair();
+  const UdsListening fixture;
+  const RawPair pair = fixture.connect();
   const std::string text = pattern(FERRY_MAX_IOVECS * 3);
   std::vector<ferry_iovec> pieces;
   for (std::size_t i = 0; i < FERRY_MAX_IOVECS; ++i) pieces.push_back({text.data() + 3 * i, i % 5 == 0 ? 0u : 3u});
@@ -88,8 +79,8 @@ TEST_CASE("a gathered write leaves as one, in order, empty pieces included") {
 }
 
 TEST_CASE("deadlines: no wait, past and to come, for read, write, accept") {
-  const Fixture fixture;
-  const RawPair pair = fixture.pair();
+  const UdsListening fixture;
+  const RawPair pair = fixture.connect();
   char byte = 0;
   CHECK(pair.client.read(&byte, 1, FERRY_NO_WAIT) == FERRY_WOULD_BLOCK);
   CHECK(pair.client.read(&byte, 1, 1) == FERRY_TIMED_OUT);
@@ -109,8 +100,8 @@ TEST_CASE("deadlines: no wait, past and to come, for read, write, accept") {
 }
 
 TEST_CASE("an interrupt wakes a blocked read, write and accept, and every later one that must wait") {
-  const Fixture fixture;
-  const RawPair pair = fixture.pair();
+  const UdsListening fixture;
+  const RawPair pair = fixture.connect();
   char byte = 0;
   std::int64_t read = 0;
   std::int64_t written = 0;
@@ -136,9 +127,9 @@ TEST_CASE("an interrupt wakes a blocked read, write and accept, and every later 
 }
 
 TEST_CASE("write then close loses no byte, hundreds of times") {
-  const Fixture fixture;
+  const UdsListening fixture;
   for (std::size_t round = 0; round < 400; ++round) {
-    RawPair pair = fixture.pair();
+    RawPair pair = fixture.connect();
     const std::string text = pattern(round * 37 % 9000 + 1);
     REQUIRE(pair.client.write_all(text) == FERRY_OK);
     REQUIRE(pair.client.finish() == FERRY_OK);
@@ -150,9 +141,9 @@ TEST_CASE("write then close loses no byte, hundreds of times") {
 }
 
 TEST_CASE("finish with unread input leaves the peer every byte and an end") {
-  const Fixture fixture;
+  const UdsListening fixture;
   for (int round = 0; round < 200; ++round) {
-    RawPair pair = fixture.pair();
+    RawPair pair = fixture.connect();
     fill(pair.server);
     REQUIRE(pair.client.write("the last word") == 13);
     REQUIRE(pair.client.finish(FERRY_NO_WAIT) == FERRY_OK);
@@ -164,8 +155,8 @@ TEST_CASE("finish with unread input leaves the peer every byte and an end") {
 }
 
 TEST_CASE("finish against a peer that never stops writing ends, and the peer's writes fail") {
-  const Fixture fixture;
-  RawPair pair = fixture.pair();
+  const UdsListening fixture;
+  RawPair pair = fixture.connect();
   std::int64_t last = 0;
   std::thread flood([&] {
     const std::string block(64 * 1024, 'f');
@@ -183,8 +174,8 @@ TEST_CASE("finish against a peer that never stops writing ends, and the peer's w
 }
 
 TEST_CASE("a half-close is an end for the peer, whose reply still arrives") {
-  const Fixture fixture;
-  const RawPair pair = fixture.pair();
+  const UdsListening fixture;
+  const RawPair pair = fixture.connect();
   CHECK(pair.client.write("question") == 8);
   CHECK(pair.client.shutdown_write() == FERRY_OK);
   CHECK(pair.client.write("more") == FERRY_CLOSED);
@@ -198,8 +189,8 @@ TEST_CASE("a half-close is an end for the peer, whose reply still arrives") {
 }
 
 TEST_CASE("a peer that aborts with our bytes unread is a reset, and no signal is raised") {
-  const Fixture fixture;
-  RawPair pair = fixture.pair();
+  const UdsListening fixture;
+  RawPair pair = fixture.connect();
   CHECK(pair.client.write("unread") == 6);
   CHECK(pair.server.write("sent before") == 11);
   pair.server.abort();
@@ -210,8 +201,8 @@ TEST_CASE("a peer that aborts with our bytes unread is a reset, and no signal is
 }
 
 TEST_CASE("arm and pollable: readiness shows on the descriptor") {
-  const Fixture fixture;
-  const RawPair pair = fixture.pair();
+  const UdsListening fixture;
+  const RawPair pair = fixture.connect();
   ferry_connection* raw = pair.client.get();
   ferry_pollable in{};
   ferry_pollable out{};
@@ -277,7 +268,7 @@ TEST_CASE("a connect that waits for room can be cancelled, and ends when the lis
 }
 
 TEST_CASE("accept reports a shortage of descriptors and takes the client afterwards") {
-  const Fixture fixture;
+  const UdsListening fixture;
   const RawConnection client = fixture.transport.connect(fixture.listener.address());
   rlimit before{};
   REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
@@ -293,7 +284,7 @@ TEST_CASE("accept reports a shortage of descriptors and takes the client afterwa
 }
 
 TEST_CASE("a peer killed with SIGKILL is an end after its last byte") {
-  const Fixture fixture;
+  const UdsListening fixture;
   const pid_t child = ::fork();
   REQUIRE(child >= 0);
   if (child == 0) {
@@ -310,10 +301,10 @@ TEST_CASE("a peer killed with SIGKILL is an end after its last byte") {
 }
 
 TEST_CASE("a thousand connections leave no descriptor behind") {
-  const Fixture fixture;
+  const UdsListening fixture;
   const int before = count_fds();
   for (int round = 0; round < 1000; ++round) {
-    RawPair pair = fixture.pair();
+    RawPair pair = fixture.connect();
     char byte = 0;
     CHECK(pair.client.read(&byte, 1, 1) == FERRY_TIMED_OUT);
   }

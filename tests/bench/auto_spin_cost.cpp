@@ -15,6 +15,7 @@
 #include "ferry/channel.hpp"
 #include "ferry/reactor.hpp"
 #include "ferry/runtime.hpp"
+#include "support/temporary_directory.hpp"
 
 namespace {
 
@@ -141,8 +142,7 @@ int main(int argc, char** argv) {
   app.add_option("--limit", limit, "exit with 1 when a ratio is below it");
   CLI11_PARSE(app, argc, argv);
 
-  std::string folder = (std::filesystem::temp_directory_path() / "ferry-spin-XXXXXX").string();
-  if (::mkdtemp(folder.data()) == nullptr) return std::perror("mkdtemp"), 1;
+  const test::TemporaryDirectory folder;
   bool within = true;
   {
     Runtime runtime;
@@ -152,8 +152,8 @@ int main(int argc, char** argv) {
       std::vector<double> ratios, off_trips, auto_trips;
       for (unsigned i = 0; i < rounds; ++i) {
         const std::chrono::milliseconds duration(duration_ms);
-        const Rates off = run_round(runtime, folder, "off", reactor, workers, duration);
-        const Rates automatic = run_round(runtime, folder, "auto", reactor, workers, duration);
+        const Rates off = run_round(runtime, folder.path(), "off", reactor, workers, duration);
+        const Rates automatic = run_round(runtime, folder.path(), "auto", reactor, workers, duration);
         ratios.push_back(worker_count == 0 ? 1 : automatic.workers / off.workers);
         off_trips.push_back(off.round_trips);
         auto_trips.push_back(automatic.round_trips);
@@ -164,6 +164,5 @@ int main(int argc, char** argv) {
                   median(auto_trips));
     }
   }
-  std::filesystem::remove_all(folder);
   return within ? 0 : 1;
 }

@@ -10,7 +10,6 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdlib>
-#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <initializer_list>
@@ -25,33 +24,13 @@
 #include "ferry/abi.h"
 #include "ferry/deadline.hpp"
 #include "ferry/options.hpp"
+#include "support/temporary_directory.hpp"
 
 namespace ferry::test {
 
 /// Deadline of calls that are expected to return: a lost wake-up shows as FERRY_TIMED_OUT and not as a hang.
 inline std::int64_t soon() { return monotonic_now_ns() + 20'000'000'000; }
 inline std::int64_t in_ms(std::int64_t ms) { return monotonic_now_ns() + ms * 1'000'000; }
-
-/// A fresh directory, removed with its content.
-class TemporaryDirectory {
- public:
-  TemporaryDirectory() {
-    char name[] = "/tmp/ferry-test-XXXXXX";
-    REQUIRE(::mkdtemp(name) != nullptr);
-    path_ = name;
-  }
-  TemporaryDirectory(const TemporaryDirectory&) = delete;
-  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
-  ~TemporaryDirectory() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  std::string operator/(std::string_view name) const { return path_ + "/" + std::string(name); }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
 
 /// Descriptors that this process has open.
 inline int count_fds() {

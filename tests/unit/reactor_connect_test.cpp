@@ -3,8 +3,6 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include <cstdlib>
-#include <filesystem>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -12,6 +10,7 @@
 
 #include "ferry/await.hpp"
 #include "ferry/sdk/unique_fd.hpp"
+#include "support/temporary_directory.hpp"
 
 using namespace ferry;
 using namespace std::chrono_literals;
@@ -43,22 +42,13 @@ Task<> ask(Reactor& reactor, Runtime& runtime, std::string target, int& answered
   if (++answered == count) reactor.stop();
 }
 
-struct TemporaryDirectory {
-  TemporaryDirectory() {
-    std::string name = (std::filesystem::temp_directory_path() / "ferry-reactor-XXXXXX").string();
-    path = ::mkdtemp(name.data());
-  }
-  ~TemporaryDirectory() { std::filesystem::remove_all(path); }
-  std::filesystem::path path;
-};
-
 }  // namespace
 
 TEST_CASE("fifty clients connect and are answered") {
-  TemporaryDirectory directory;
+  const test::TemporaryDirectory directory;
   std::string address;
   SUBCASE("tcp") { address = "tcp://127.0.0.1:0"; }
-  SUBCASE("uds") { address = "uds://" + (directory.path / "echo.sock").string(); }
+  SUBCASE("uds") { address = "uds://" + directory / "echo.sock"; }
   Runtime runtime;
   Reactor reactor;
   Tasks clients;
@@ -71,12 +61,12 @@ TEST_CASE("fifty clients connect and are answered") {
 }
 
 TEST_CASE("a connect that fails tells why, from the loop and once") {
-  TemporaryDirectory directory;
+  const test::TemporaryDirectory directory;
   Runtime runtime;
   Reactor reactor;
   int called = 0;
   std::optional<Status> status;
-  const auto pending = reactor.connect(runtime, "uds://" + (directory.path / "nobody.sock").string(), 10s,
+  const auto pending = reactor.connect(runtime, "uds://" + directory / "nobody.sock", 10s,
                                        [&](Connection connection, const Error* error) {
                                          ++called;
                                          CHECK_FALSE(static_cast<bool>(connection));
@@ -90,8 +80,8 @@ TEST_CASE("a connect that fails tells why, from the loop and once") {
 
 TEST_CASE("a cancelled connect is not heard of again, and the reactor ends without waiting for it") {
   // Nobody accepts and the backlog is full: a connect waits for as long as it may.
-  TemporaryDirectory directory;
-  const std::string path = (directory.path / "full.sock").string();
+  const test::TemporaryDirectory directory;
+  const std::string path = directory / "full.sock";
   sockaddr_un name{};
   name.sun_family = AF_UNIX;
   REQUIRE(path.size() < sizeof(name.sun_path));

@@ -8,12 +8,12 @@
 
 #include <cstdlib>
 #include <ctime>
-#include <filesystem>
 #include <string>
 #include <vector>
 
 #include "ferry/reactor.hpp"
 #include "ferry/sdk/unique_fd.hpp"
+#include "support/temporary_directory.hpp"
 
 using namespace ferry;
 using namespace std::chrono_literals;
@@ -76,11 +76,10 @@ Verdict starve_and_recover(const std::string& address) {
 }  // namespace
 
 TEST_CASE("without descriptors accepting pauses instead of spinning, and goes on once there are some") {
-  std::string name = (std::filesystem::temp_directory_path() / "ferry-descriptors-XXXXXX").string();
-  const std::filesystem::path directory = ::mkdtemp(name.data());
+  const test::TemporaryDirectory directory;
   std::string address;
   SUBCASE("tcp") { address = "tcp://127.0.0.1:0"; }
-  SUBCASE("uds") { address = "uds://" + (directory / "socket").string(); }
+  SUBCASE("uds") { address = "uds://" + directory / "socket"; }
   const pid_t child = ::fork();
   REQUIRE(child >= 0);
   if (child == 0) {
@@ -95,7 +94,6 @@ TEST_CASE("without descriptors accepting pauses instead of spinning, and goes on
   }
   int status = 0;
   REQUIRE(::waitpid(child, &status, 0) == child);
-  std::filesystem::remove_all(directory);
   CHECK(WIFEXITED(status));
   CHECK(WEXITSTATUS(status) == recovered);
 }

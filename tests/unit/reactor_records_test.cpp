@@ -2,13 +2,13 @@
 #include <doctest/doctest.h>
 
 #include <cstdlib>
-#include <filesystem>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "ferry/reactor.hpp"
+#include "support/temporary_directory.hpp"
 
 using namespace ferry;
 using namespace std::chrono_literals;
@@ -25,17 +25,14 @@ class RecordPair {
     Config config;
     config.plugins.plugin_dirs.emplace_back(FERRY_RECORDS_PLUGIN_DIR);
     runtime_ = Runtime(std::move(config));
-    std::string name = (std::filesystem::temp_directory_path() / "ferry-records-XXXXXX").string();
-    directory_ = ::mkdtemp(name.data());
-    Listener listener = runtime_.listen("records://" + (directory_ / "socket").string());
+    Listener listener = runtime_.listen("records://" + directory_ / "socket");
     first = runtime_.connect_stream(listener.descriptor());
     second = listener.accept(10s);
   }
-  ~RecordPair() { std::filesystem::remove_all(directory_); }
 
  private:
   Runtime runtime_;
-  std::filesystem::path directory_;
+  test::TemporaryDirectory directory_;
 
  public:
   Connection first;

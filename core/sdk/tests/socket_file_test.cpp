@@ -162,7 +162,7 @@ TEST_CASE("regular files, directories and symbolic links are never replaced") {
   REQUIRE(::symlink((directory / "nothing").c_str(), dangling.c_str()) == 0);
 
   CHECK(refused(file).mentions("no socket"));
-  CHECK(refused(directory.path()).status == FERRY_ADDRESS_IN_USE);
+  CHECK(refused(directory.path().string()).status == FERRY_ADDRESS_IN_USE);
   CHECK(refused(link).mentions("symbolic link"));
   CHECK(refused(dangling).mentions("symbolic link"));
   CHECK(std::filesystem::file_size(file) == 8);
@@ -304,7 +304,7 @@ TEST_CASE("the directory is made private when asked, and an unsafe one refused")
 
 TEST_CASE("paths longer than sun_path bind, connect, are taken over and go") {
   const TemporaryDirectory directory;
-  std::string deep = directory.path();
+  std::string deep = directory.path().string();
   for (int i = 0; i < 4; ++i) {
     deep += "/" + std::string(60, static_cast<char>('a' + i));
     REQUIRE(::mkdir(deep.c_str(), 0700) == 0);

@@ -18,6 +18,7 @@
 #include "process.hpp"
 #include "results.hpp"
 #include "suite.hpp"
+#include "support/temporary_directory.hpp"
 
 namespace ferry::conformance {
 namespace {
@@ -28,26 +29,6 @@ constexpr int exit_usage = 2;
 constexpr int exit_plugin = 4;
 constexpr std::size_t shown_output_bytes = 2000;
 constexpr int load_limit_s = 20;
-
-/// A fresh private directory for one test, removed with everything that the test left in it.
-class TestDir {
- public:
-  TestDir() {
-    std::string name = (std::filesystem::temp_directory_path() / "ferry-conform-XXXXXX").string();
-    if (::mkdtemp(name.data()) == nullptr) throw std::system_error(errno, std::generic_category(), name);
-    work_.root = name;
-  }
-  TestDir(const TestDir&) = delete;
-  TestDir& operator=(const TestDir&) = delete;
-  ~TestDir() {
-    std::error_code ignored;
-    std::filesystem::remove_all(work_.root, ignored);
-  }
-  const WorkDir& work() const noexcept { return work_; }
-
- private:
-  WorkDir work_;
-};
 
 std::string end_of_file(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);
@@ -91,13 +72,14 @@ class Runner {
     Result result;
     result.name = name;
     result.summary = summary;
-    const TestDir dir;
-    const Report report(dir.work().report());
-    const int output = ::open(dir.work().output().c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    const test::TemporaryDirectory directory;
+    const WorkDir work{directory.path()};
+    const Report report(work.report());
+    const int output = ::open(work.output().c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     Spawn spawn;
     spawn.arguments = self_;
     spawn.arguments.insert(spawn.arguments.end(),
-                           {facts_.path.string(), "--in-process", name, "--work-dir", dir.work().root.string()});
+                           {facts_.path.string(), "--in-process", name, "--work-dir", work.root.string()});
     for (const std::string& option : options_) spawn.arguments.insert(spawn.arguments.end(), {"--option", option});
     spawn.standard_output = output;
     spawn.standard_error = output;
@@ -107,7 +89,7 @@ class Runner {
     ::close(output);
     judge(result, await_group(pid, start + limit_s * second), report, limit_s);
     result.seconds = static_cast<double>(now_ns() - start) / static_cast<double>(second);
-    if (result.outcome == Outcome::failed) result.output = end_of_file(dir.work().output());
+    if (result.outcome == Outcome::failed) result.output = end_of_file(work.output());
     note_facts(report);
     return result;
   }

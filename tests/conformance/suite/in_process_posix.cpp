@@ -9,29 +9,10 @@
 #include "in_process.hpp"
 #include "peer.hpp"
 #include "suite.hpp"
+#include "support/temporary_directory.hpp"
 
 namespace ferry::conformance {
 namespace {
-
-/// A private directory of our own for a test that a person starts; the runner's tests get one from the runner.
-class OwnWorkDir {
- public:
-  OwnWorkDir() {
-    std::string name = (std::filesystem::temp_directory_path() / "ferry-conform-XXXXXX").string();
-    require(::mkdtemp(name.data()) != nullptr, "cannot make a directory like ", name);
-    path_ = name;
-  }
-  OwnWorkDir(const OwnWorkDir&) = delete;
-  OwnWorkDir& operator=(const OwnWorkDir&) = delete;
-  ~OwnWorkDir() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  const std::filesystem::path& path() const noexcept { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
 
 void copy_text(char (&out)[64], const char* text) {
   const std::string_view view(text == nullptr ? "" : text);
@@ -58,7 +39,7 @@ void run_test(Context& context, const std::string& name) {
 
 int run_in_process(const Settings& settings, const std::vector<std::string>& self) {
   const bool by_runner = !settings.work_dir.empty();
-  std::optional<OwnWorkDir> own;
+  std::optional<test::TemporaryDirectory> own;  // a test that a person starts; the runner's get theirs from the runner
   if (!by_runner) own.emplace();
   const WorkDir work{by_runner ? settings.work_dir : own->path()};
   if (by_runner) {
