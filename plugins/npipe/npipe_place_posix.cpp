@@ -26,8 +26,14 @@ constexpr std::int64_t smallest_pipe_bytes = 4096;
 constexpr int remove_attempts = 8;  // of a directory in which clients may be making FIFOs at this moment
 
 UniqueFd pipes_directory(MakeDirectory make) {
-  const Absent absent = make == MakeDirectory::yes ? Absent::make : Absent::fail;
-  return plugin::open_private_directory(AT_FDCWD, plugin::runtime_directory() + "/pipe", absent);
+  const std::string path = plugin::runtime_directory() + "/pipe";
+  if (make == MakeDirectory::yes) return plugin::open_private_directory(AT_FDCWD, path, Absent::make);
+  try {
+    return plugin::open_private_directory(AT_FDCWD, path, Absent::fail);
+  } catch (const Failure& failure) {
+    if (failure.status() != FERRY_NOT_FOUND) throw;
+    throw Failure(FERRY_NOT_FOUND, "there is no such pipe in " + path + "; is the service running?", ENOENT);
+  }
 }
 
 int why_not_ours(const struct stat& file) noexcept {

@@ -83,7 +83,9 @@ TEST_CASE("all spellings of a name lead to one pipe in the run-time directory, a
   const TemporaryDirectory directory;
   REQUIRE(::setenv("XDG_RUNTIME_DIR", directory.path().c_str(), 1) == 0);
   const RawTransport transport(ferry_plugin_v1);
-  CHECK(dial(transport, "./pipe/engine").status == FERRY_NOT_FOUND);
+  const Said nobody = dial(transport, "./pipe/engine");
+  CHECK(nobody.status == FERRY_NOT_FOUND);
+  CHECK(nobody.mentions("is the service running?"));
   const RawListener listener = transport.listen("./pipe/engine");
   CHECK(files_in(directory.path()) == Names{"ferry", "ferry/pipe", "ferry/pipe/engine", "ferry/pipe/engine.clients"});
   CHECK((std::filesystem::status(directory / "ferry/pipe").permissions() & std::filesystem::perms(0777)) ==
