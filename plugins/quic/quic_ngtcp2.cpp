@@ -86,6 +86,7 @@ std::vector<std::string> connection_ids(ngtcp2_conn* conn) {
   std::vector<ngtcp2_cid> ids(ngtcp2_conn_get_num_scid(conn));
   ngtcp2_conn_get_scid(conn, ids.data());
   std::vector<std::string> out;
+  out.reserve(ids.size());
   for (const ngtcp2_cid& id : ids) out.push_back(text_of(id));
   return out;
 }
