@@ -56,21 +56,21 @@ class Segment {
   std::byte* outgoing_bytes() const noexcept { return bytes_of(side_ == Side::listener ? 0 : 1); }
 
  private:
-  Segment(Side side, std::uint64_t ring, std::uint64_t size, std::uint64_t page) noexcept
-      : side_(side), ring_(ring), size_(size), page_(page) {}
+  /// `page`: bytes of the file's pages.
+  Segment(Side side, std::uint64_t ring, std::uint64_t size, std::uint64_t page) noexcept;
   static Segment make(std::uint64_t ring, bool huge, plugin::UniqueFd& memory);
   void map(int memory);
   void map_part(int memory, std::byte* at, std::uint64_t offset, std::uint64_t size, int protection) const;
   void apply(const PageOptions& wanted) noexcept;
-  std::byte* bytes_of(unsigned index) const noexcept { return base_ + page_ + index * (2 * ring_ + page_); }
-  std::byte* controls_at() const noexcept { return base_ + 4 * ring_ + 3 * page_; }
+  std::byte* bytes_of(unsigned index) const noexcept { return base_ + guard_ + index * (2 * ring_ + guard_); }
+  std::byte* controls_at() const noexcept { return base_ + 4 * ring_ + 3 * guard_; }
   RingControl* controls() const noexcept { return reinterpret_cast<RingControl*>(controls_at()); }
-  std::uint64_t mapped_bytes() const noexcept { return 4 * ring_ + (size_ - 2 * ring_) + 4 * page_; }
+  std::uint64_t mapped_bytes() const noexcept { return 4 * ring_ + (size_ - 2 * ring_) + 4 * guard_; }
 
   Side side_;
   std::uint64_t ring_;
   std::uint64_t size_;
-  std::uint64_t page_;         // granularity of the mapping, and size of the guards
+  std::uint64_t guard_;        // bytes of a guard; every part of the mapping is aligned to it
   std::byte* base_ = nullptr;  // of the whole reservation, guards included
   PageOptions granted_;
 };

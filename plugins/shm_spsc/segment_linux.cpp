@@ -61,6 +61,13 @@ void check_file_size_limit(std::uint64_t size) {
 
 }  // namespace
 
+// A ring's address and its place in the file must agree modulo a large page, else none could be used.
+Segment::Segment(Side side, std::uint64_t ring, std::uint64_t size, std::uint64_t page) noexcept
+    : side_(side),
+      ring_(ring),
+      size_(size),
+      guard_(ring >= transparent_page_bytes ? std::max(page, transparent_page_bytes) : page) {}
+
 Segment Segment::make(std::uint64_t ring, bool huge, UniqueFd& memory) {
   memory = make_memory(MFD_CLOEXEC | MFD_ALLOW_SEALING | (huge ? MFD_HUGETLB : 0u));
   if (!memory) throw plugin::os_failure(errno, "making shared memory");
@@ -126,7 +133,7 @@ Segment::Segment(Segment&& other) noexcept
     : side_(other.side_),
       ring_(other.ring_),
       size_(other.size_),
-      page_(other.page_),
+      guard_(other.guard_),
       base_(std::exchange(other.base_, nullptr)),
       granted_(other.granted_) {}
 
@@ -140,17 +147,14 @@ void Segment::map_part(int memory, std::byte* at, std::uint64_t offset, std::uin
 }
 
 void Segment::map(int memory) {
-  // Aligned so that a ring's address and its place in the file agree modulo a large page; else none could be used.
-  const std::uint64_t alignment = ring_ >= transparent_page_bytes ? std::max(page_, transparent_page_bytes) : page_;
-  const std::uint64_t whole = mapped_bytes() + alignment;
+  const std::uint64_t whole = mapped_bytes() + guard_;
   void* const reserved = ::mmap(nullptr, whole, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (reserved == MAP_FAILED) throw plugin::os_failure(errno, "reserving addresses");
   auto* const start = static_cast<std::byte*>(reserved);
-  const std::uint64_t first_ring = reinterpret_cast<std::uintptr_t>(start) + page_;
-  const std::uint64_t skipped = (alignment - first_ring % alignment) % alignment;
+  const std::uint64_t skipped = -reinterpret_cast<std::uintptr_t>(start) % guard_;
   base_ = start + skipped;
   if (skipped > 0) ::munmap(start, skipped);
-  if (skipped < alignment) ::munmap(base_ + mapped_bytes(), alignment - skipped);
+  if (skipped < guard_) ::munmap(base_ + mapped_bytes(), guard_ - skipped);
   for (unsigned index = 0; index < 2; ++index) {
     const bool ours = (index == 0) == (side_ == Side::listener);
     const int protection = ours ? PROT_READ | PROT_WRITE : PROT_READ;

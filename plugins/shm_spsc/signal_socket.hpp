@@ -4,7 +4,7 @@
 // becomes readable when the other process ends, however it ends. An eventfd would need an epoll around it and the
 // control socket for that, and it is not safe towards a hostile peer: both processes share its counter and its
 // O_NONBLOCK flag, so the peer can fill the one, clear the other, and block whoever signals. MSG_DONTWAIT is the
-// caller's own. README.md has the figures.
+// caller's own. docs/decisions/0010 has the figures.
 #pragma once
 
 #include <utility>
