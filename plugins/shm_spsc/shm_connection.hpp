@@ -48,8 +48,11 @@ class ShmConnection : public plugin::Connection<ShmConnection> {
   ferry_status credentials(ferry_credentials& out) const noexcept;
 
  private:
-  /// Longest `minimum` of peek and reserve. More than half a ring each, and both sides could wait for one another.
-  std::uint64_t max_view() const noexcept { return segment_.ring() / 2 + 4096; }
+  static constexpr std::uint64_t max_header_bytes = 4096;  // of a message, padding included
+
+  /// Longest `minimum` of peek and reserve: a message of half a ring with its header. Two sides that both insist on more
+  /// than half a ring could wait for one another.
+  std::uint64_t max_view() const noexcept { return segment_.ring() / 2 + max_header_bytes; }
   /// Free bytes that a sleeping writer is woken for: a writer woken for each message read would sleep between any two.
   std::uint64_t room_worth_waking() const noexcept { return segment_.ring() / 4; }
   /// One direction's waiting: where its event loop is woken, and tries since somebody looked whether the peer lives.

@@ -41,6 +41,7 @@ struct DyingMachine {
   };
   static void light_barrier() noexcept { step(); }
   static void heavy_barrier() noexcept { step(), SharedMachine::heavy_barrier(); }
+  static void relax() noexcept {}
 };
 using DyingControl = RingControlOf<DyingMachine::Atomic>;
 static_assert(sizeof(DyingControl) == sizeof(RingControl));
