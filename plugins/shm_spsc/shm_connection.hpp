@@ -50,8 +50,8 @@ class ShmConnection : public plugin::Connection<ShmConnection> {
  private:
   static constexpr std::uint64_t max_header_bytes = 4096;  // of a message, padding included
 
-  /// Longest `minimum` of peek and reserve: a message of half a ring with its header. Two sides that both insist on more
-  /// than half a ring could wait for one another.
+  /// Longest `minimum` of peek and reserve: a message of half a ring with its header. Two sides that both insist on
+  /// more than half a ring could wait for one another.
   std::uint64_t max_view() const noexcept { return segment_.ring() / 2 + max_header_bytes; }
   /// Free bytes that a sleeping writer is woken for: a writer woken for each message read would sleep between any two.
   std::uint64_t room_worth_waking() const noexcept { return segment_.ring() / 4; }
