@@ -15,6 +15,7 @@ ATTACK = os.path.join(os.path.dirname(FERRY), "../tests/quic_attack")
 FULL = "QUIC_FULL" in os.environ
 PACKETS = 100_000 if FULL else 3_000
 FRAMES = 1_000_000 if FULL else 30_000
+BELIEVED_LIMIT = (256 if not os.environ.get("FERRY_SANITIZE") else 1024) << 20  # of 1,024 handshakes (backlog)
 MEMORY_LIMIT = (64 if not os.environ.get("FERRY_SANITIZE") else 512) << 20  # of growth, whatever comes
 
 
@@ -26,6 +27,12 @@ class Hostile(QuicTestCase):
         if FULL:
             print(f"{kind}: {tally}")
         return tally
+
+    def assert_growth(self, ferry, before, limit):
+        growth = ferry.resident_bytes() - before
+        if FULL:
+            print(f"memory grew by {growth / 1e6:.1f} MB")
+        self.assertLess(growth, limit)
 
     def good_client(self, port, size=50_000):
         data = random.Random(size).randbytes(size)
@@ -41,7 +48,7 @@ class Hostile(QuicTestCase):
         with in_thread(lambda: tally.update(self.attack(port, kind, count))):
             self.good_client(port)
         self.good_client(port)
-        self.assertLess(ferry.resident_bytes() - before, MEMORY_LIMIT)
+        self.assert_growth(ferry, before, MEMORY_LIMIT)
         self.assertIsNone(ferry.process.poll())
         return tally
 
@@ -52,6 +59,16 @@ class Hostile(QuicTestCase):
 
     def test_spoofed_first_packets(self):
         self.strangers("initials")
+
+    def test_spoofed_first_packets_that_are_all_believed(self):
+        """Without Retry each is answered, retransmissions included, until its budget is used up."""
+        ferry, port = self.ferry_server(retry="never", handshake_timeout="1s")
+        before = ferry.resident_bytes()
+        tally = self.attack(port, "initials", PACKETS)
+        self.assertLessEqual(tally["received_bytes"], 3 * tally["sent_bytes"])
+        self.assertGreater(tally["received_bytes"], tally["sent_bytes"] // 10)
+        self.assert_growth(ferry, before, BELIEVED_LIMIT)
+        self.good_client(port)
 
     def test_garbage(self):
         self.strangers("garbage")
