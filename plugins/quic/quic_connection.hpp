@@ -38,6 +38,7 @@ class QuicConnection : public plugin::Connection<QuicConnection> {
   void effective(ferry_value* values, std::uint32_t count) const noexcept {
     read_back(stream_->session()->settings(), values, count);
   }
+  std::int32_t statistics(ferry_statistic* figures, std::uint32_t capacity);
   static const void* extension(std::string_view id) noexcept;
 
  private:

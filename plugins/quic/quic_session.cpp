@@ -36,6 +36,7 @@ struct Callbacks {
     out.stream_reset = stream_reset;
     out.stream_stop_sending = stop_sending;
     out.extend_max_stream_data = window_opened;
+    out.path_validation = path_validated;
     out.get_new_connection_id = new_connection_id;
     out.remove_connection_id = remove_connection_id;
     return out;
@@ -144,6 +145,12 @@ struct Callbacks {
     return 0;
   }
 
+  static int path_validated(ngtcp2_conn*, std::uint32_t, const ngtcp2_path*, ngtcp2_path_validation_result result,
+                            void* user_data) noexcept {
+    if (result == NGTCP2_PATH_VALIDATION_RESULT_SUCCESS) ++session_of(user_data).counters_.path_changes;
+    return 0;
+  }
+
   static int new_connection_id(ngtcp2_conn*, ngtcp2_cid* id, std::uint8_t* token, std::size_t size,
                                void* user_data) noexcept {
     Session& session = session_of(user_data);
@@ -179,13 +186,20 @@ void Session::make_tls(std::shared_ptr<const Credentials> credentials, PeerRules
   tls_ = std::make_unique<TlsSession>(std::move(credentials), *settings_, std::move(rules), server_);
 }
 
-ngtcp2_settings Session::transport_settings(std::uint64_t now) const noexcept {
+ngtcp2_settings Session::transport_settings(std::uint64_t now, const ngtcp2_cid& original) {
   ngtcp2_settings out;
   ngtcp2_settings_default(&out);
   out.initial_ts = now;
   out.cc_algo = algorithm_of(settings_->cc);
   out.handshake_timeout = settings_->handshake_timeout_ns;
   out.max_tx_udp_payload_size = NGTCP2_MAX_PMTUD_UDP_PAYLOAD_SIZE;
+  if (!settings_->qlog.empty()) {
+    qlog_.emplace(settings_->qlog, original, server_);
+    out.qlog.odcid = original;
+    out.qlog.write = [](void* user_data, std::uint32_t, const void* data, std::size_t size) {
+      if (auto& qlog = session_of(user_data).qlog_) qlog->write(data, size);
+    };
+  }
   return out;
 }
 
@@ -230,7 +244,7 @@ void Session::connect(const SocketAddress& remote, const std::string& name,
   routes_.push_back(text_of(source));
   const ngtcp2_path path = path_between(local_, remote_);
   const ngtcp2_callbacks callbacks = Callbacks::table(false);
-  const ngtcp2_settings settings = transport_settings(now);
+  const ngtcp2_settings settings = transport_settings(now, destination);
   const ngtcp2_transport_params params = transport_params();
   const int result = ngtcp2_conn_client_new(&conn_, &destination, &source, &path, NGTCP2_PROTO_VER_V1, &callbacks,
                                             &settings, &params, nullptr, this);
@@ -255,7 +269,7 @@ void Session::accept(std::shared_ptr<Acceptor> acceptor, const Arrival& arrival,
   routes_ = {text_of(source), text_of(arrival.header.dcid)};
   const ngtcp2_path path = path_between(local_, remote_);
   const ngtcp2_callbacks callbacks = Callbacks::table(true);
-  ngtcp2_settings settings = transport_settings(now);
+  ngtcp2_settings settings = transport_settings(now, arrival.original_id.value_or(arrival.header.dcid));
   ngtcp2_transport_params params = transport_params();
   params.original_dcid = arrival.original_id.value_or(arrival.header.dcid);
   if (arrival.original_id) {
@@ -286,6 +300,8 @@ void Session::established() {
 void Session::on_packet(const Packet& packet, std::uint64_t now) {
   if (conn_ == nullptr) return repeat_close(now);
   const ngtcp2_path path = path_between(packet.local, packet.remote);
+  ++counters_.packets_received;
+  counters_.bytes_received += packet.bytes.size();
   ngtcp2_pkt_info info{};
   info.ecn = packet.ecn;
   const int result = ngtcp2_conn_read_pkt(conn_, &path, &info, packet.bytes.data(), packet.bytes.size(), now);

@@ -18,12 +18,19 @@
 #include "quic_engine.hpp"
 #include "quic_ngtcp2.hpp"
 #include "quic_options.hpp"
+#include "quic_qlog.hpp"
 #include "quic_stream.hpp"
 #include "quic_tls.hpp"
 
 namespace ferry::quic {
 
 enum class Phase : std::uint8_t { connecting, established, failed, closed };
+
+/// What a connection has done so far.
+struct Counters {
+  std::uint64_t packets_sent = 0, packets_received = 0, bytes_sent = 0, bytes_received = 0, losses = 0,
+                path_changes = 0;
+};
 
 /// What a new server connection starts from.
 struct Arrival {
@@ -77,8 +84,10 @@ class Session final : public std::enable_shared_from_this<Session>, public Timed
   void handle_made() noexcept { ++handles_; }
   /// The application lets go of a stream; with its last handle the connection ends.
   void handle_closed(Stream& stream, bool abort) noexcept;
+  /// The last ones known, when the connection is over.
+  PathFigures path_figures() noexcept;
+  Counters counters() noexcept;
   ngtcp2_conn* conn() noexcept { return conn_; }  // null once the connection is no more
-  TlsSession* tls() noexcept { return tls_.get(); }
 
  private:
   friend struct Callbacks;
@@ -95,7 +104,7 @@ class Session final : public std::enable_shared_from_this<Session>, public Timed
   };
 
   void make_tls(std::shared_ptr<const Credentials> credentials, PeerRules rules);
-  ngtcp2_settings transport_settings(std::uint64_t now) const noexcept;
+  ngtcp2_settings transport_settings(std::uint64_t now, const ngtcp2_cid& original);
   ngtcp2_transport_params transport_params() const noexcept;
   void add_to_engine();
   void established();
@@ -151,6 +160,9 @@ class Session final : public std::enable_shared_from_this<Session>, public Timed
   std::uint64_t linger_until_ = no_deadline;
 
   bool has_rtt_ = false;
+  Counters counters_;
+  PathFigures last_figures_{};
+  std::optional<Qlog> qlog_;
   std::vector<HeldBurst> held_;  // in order; until they are gone, nothing more is written
 
   HeldBurst close_packet_;  // to be repeated

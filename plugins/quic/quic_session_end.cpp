@@ -127,6 +127,10 @@ void Session::forget_connection() noexcept {
     phase_.store(Phase::closed, std::memory_order_seq_cst);
     if (server_) acceptor_->ended(*this);
   }
+  if (conn_ != nullptr) {
+    (void)counters();
+    (void)path_figures();
+  }
   for (const auto& stream : streams_) {
     stream->closed = true;
     stream->end_writing();  // first: whoever has read of the reset finds it in both directions

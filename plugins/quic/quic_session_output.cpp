@@ -132,6 +132,8 @@ bool Session::write_packets(std::uint64_t now) {
     if (size == 0) break;
     const auto bytes = static_cast<std::size_t>(size);
     total += bytes;
+    ++counters_.packets_sent;
+    counters_.bytes_sent += bytes;
     const bool fits =
         used == 0 || (bytes <= segment && info.ecn == ecn && ngtcp2_path_eq(&path.path, &burst_path.path));
     if (!fits) {  // another path, another mark, or a longer packet (an MTU probe): what was gathered goes first

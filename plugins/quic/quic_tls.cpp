@@ -218,6 +218,8 @@ TlsSession::TlsSession(std::shared_ptr<const Credentials> credentials, const Set
   if (server) {
     if (!settings.client_ca.empty() || !settings.pins.empty()) {
       gnutls_certificate_server_set_request(session_, GNUTLS_CERT_REQUIRE);
+      // Without the list of our CAs: a client with another's certificate would keep it back and look as if it had none.
+      gnutls_certificate_send_x509_rdn_sequence(session_, 1);
     }
     check(ngtcp2_crypto_gnutls_configure_server_session(session_), "TLS for QUIC");
   } else {

@@ -1,0 +1,51 @@
+#include "quic_statistics.hpp"
+
+#include <array>
+
+namespace ferry::quic {
+
+PathFigures Session::path_figures() noexcept {
+  if (conn_ != nullptr) last_figures_ = figures_of(conn_);
+  return last_figures_;
+}
+
+Counters Session::counters() noexcept {
+  if (conn_ != nullptr && primary_ != nullptr && primary_->id >= 0 && !primary_->closed) {
+    counters_.losses = ngtcp2_conn_get_stream_loss_count(conn_, primary_->id);
+  }
+  return counters_;
+}
+
+std::int32_t read_statistics(Engine& engine, Session& session, ferry_statistic* figures, std::uint32_t capacity) {
+  PathFigures path;
+  Counters counters;
+  {
+    const Engine::Inside inside(engine);
+    path = session.path_figures();
+    counters = session.counters();
+  }
+  const auto value = [](std::uint64_t figure) {
+    return figure > INT64_MAX ? INT64_MAX : static_cast<std::int64_t>(figure);  // "not known yet" is all ones
+  };
+  const std::array all = {
+      ferry_statistic{"rtt", "ns", value(path.smoothed_rtt_ns)},
+      ferry_statistic{"latest_rtt", "ns", value(path.latest_rtt_ns)},
+      ferry_statistic{"min_rtt", "ns", value(path.min_rtt_ns)},
+      ferry_statistic{"rtt_variation", "ns", value(path.rtt_variation_ns)},
+      ferry_statistic{"congestion_window", "bytes", value(path.cwnd)},
+      ferry_statistic{"slow_start_threshold", "bytes", value(path.ssthresh)},
+      ferry_statistic{"bytes_in_flight", "bytes", value(path.bytes_in_flight)},
+      ferry_statistic{"delivery_rate", "bytes/s", value(path.delivery_rate)},
+      ferry_statistic{"max_payload", "bytes", value(path.max_payload)},
+      ferry_statistic{"packets_sent", "packets", value(counters.packets_sent)},
+      ferry_statistic{"packets_received", "packets", value(counters.packets_received)},
+      ferry_statistic{"bytes_sent", "bytes", value(counters.bytes_sent)},
+      ferry_statistic{"bytes_received", "bytes", value(counters.bytes_received)},
+      ferry_statistic{"retransmissions", "packets", value(counters.losses)},
+      ferry_statistic{"path_changes", "", value(counters.path_changes)},
+  };
+  for (std::uint32_t i = 0; i < all.size() && i < capacity; ++i) figures[i] = all[i];
+  return static_cast<std::int32_t>(all.size());
+}
+
+}  // namespace ferry::quic

@@ -1,0 +1,222 @@
+// What a host sees of the quic transport beyond the conformance suite: who is refused and in which words on either
+// side, dead and kept peers, and the files it writes.
+#include <arpa/inet.h>
+#include <doctest/doctest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <chrono>
+#include <fstream>
+#include <future>
+#include <map>
+#include <string>
+
+#include "ferry/runtime.hpp"
+#include "keygen/self_signed.hpp"
+#include "support/temporary_directory.hpp"
+
+using namespace ferry;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// Key pairs by name, and a runtime that finds the plugin as it was built.
+class World {
+ public:
+  World() : runtime_(config()) {
+    pair("good", {"localhost", "127.0.0.1"}, 24h);
+    pair("other", {"other.example"}, 24h);
+    pair("expired", {"localhost", "127.0.0.1"}, -1h);
+  }
+
+  Runtime& runtime() { return runtime_; }
+  std::string file(const std::string& name) const { return (directory_.path() / name).string(); }
+  const std::string& fingerprint(const std::string& name) { return fingerprints_.at(name); }
+  /// Options that use the pair `name`.
+  std::string identity(const std::string& name) const {
+    return "cert=" + file(name + ".crt") + "&key=" + file(name + ".key");
+  }
+  std::string trust(const std::string& name) const { return "ca=" + file(name + ".crt"); }
+  Listener listen(const std::string& options) { return runtime_.listen("quic://127.0.0.1:0?" + options); }
+
+ private:
+  static Config config() {
+    Config out;
+    out.plugins.plugin_dirs = {FERRY_PLUGIN_DIR};
+    return out;
+  }
+  void pair(const std::string& name, const std::vector<std::string>& names, std::chrono::hours life) {
+    const host::SelfSigned made = host::make_self_signed(names, life);
+    std::ofstream(file(name + ".crt")) << made.certificate_pem;
+    std::ofstream(file(name + ".key")) << made.key_pem;
+    fingerprints_[name] = made.certificate_sha256;
+  }
+
+  test::TemporaryDirectory directory_;
+  Runtime runtime_;
+  std::map<std::string, std::string> fingerprints_;
+};
+
+/// Where `listener` is, with other options.
+std::string at(const Listener& listener, const std::string& options) {
+  const std::string descriptor = listener.descriptor();
+  return descriptor.substr(0, descriptor.find('?')) + "?" + options;
+}
+
+Error error_of(std::function<void()> body) {
+  try {
+    body();
+  } catch (const Error& error) {
+    return error;
+  }
+  FAIL("nothing failed");
+  throw std::logic_error("not reached");
+}
+
+/// A client with `client` options must be refused by a listener with `server` options, in these words at each end.
+void refused(World& world, const std::string& server, const std::string& client, const std::string& says_client,
+             const std::string& says_server) {
+  CAPTURE(says_client);
+  Listener listener = world.listen(server);
+  const Error at_client = error_of([&] { world.runtime().connect_stream(at(listener, client), 10s); });
+  CHECK(at_client.status() == Status::authentication);
+  CAPTURE(std::string(at_client.what()));
+  CHECK(std::string(at_client.what()).find(says_client) != std::string::npos);
+  const Error at_server = error_of([&] { listener.accept(10s); });
+  CHECK(at_server.status() == Status::authentication);
+  CAPTURE(std::string(at_server.what()));
+  CHECK(std::string(at_server.what()).find(says_server) != std::string::npos);
+}
+
+struct Ends {
+  Connection client;
+  Connection server;
+};
+
+Ends connect(World& world, Listener& listener, const std::string& options) {
+  auto connecting =
+      std::async(std::launch::async, [&] { return world.runtime().connect_stream(at(listener, options), 10s); });
+  Connection server = listener.accept(10s);
+  return {connecting.get(), std::move(server)};
+}
+
+void expect_echo(Ends& ends) {
+  std::byte byte{42};
+  CHECK(ends.client.write({&byte, 1}, 10s).status == Status::ok);
+  std::byte got{};
+  CHECK(ends.server.read({&got, 1}, 10s).status == Status::ok);
+  CHECK(got == byte);
+  CHECK(ends.server.write({&byte, 1}, 10s).status == Status::ok);
+  CHECK(ends.client.read({&got, 1}, 10s).status == Status::ok);
+}
+
+std::size_t lines_of(const std::string& path) {
+  std::ifstream file(path);
+  std::size_t count = 0;
+  for (std::string line; std::getline(file, line);) ++count;
+  return count;
+}
+
+}  // namespace
+
+TEST_CASE("each reason to refuse a peer has its own words, on both sides") {
+  World world;
+  const std::string server = world.identity("good");
+  refused(world, server, world.trust("other"), "issuer that is not trusted", "issuer is not trusted there");
+  refused(world, server, world.trust("good") + "&server_name=example.org", "not for 'example.org'",
+          "not for the name that was asked for");
+  refused(world, world.identity("expired"), world.trust("expired"), "expired on", "has expired");
+  refused(world, server, "pin=" + world.fingerprint("other"), "not the pinned one", "not the pinned one");
+  refused(world, server, world.trust("good") + "&alpn=chess", "none of our application protocols",
+          "none of our application protocols");
+  const std::string mutual = server + "&client_ca=" + world.file("other.crt");
+  refused(world, mutual, world.trust("good"), "asks for a certificate", "no certificate");
+  refused(world, mutual, world.trust("good") + "&" + world.identity("good"), "issuer is not trusted there",
+          "issuer that is not trusted");
+}
+
+TEST_CASE("peers are let in by a CA, by a pin alone, by both ways at once, and by insecure") {
+  World world;
+  Listener listener = world.listen(world.identity("good"));
+  for (const std::string& options :
+       {world.trust("good"), "pin=" + world.fingerprint("good"),
+        world.trust("good") + "&pin=" + world.fingerprint("good"), std::string("insecure=true")}) {
+    CAPTURE(options);
+    Ends ends = connect(world, listener, options);
+    expect_echo(ends);
+  }
+  Listener mutual = world.listen(world.identity("good") + "&client_ca=" + world.file("other.crt"));
+  Ends ends = connect(world, mutual, world.trust("good") + "&" + world.identity("other"));
+  expect_echo(ends);
+}
+
+TEST_CASE("a client that must prove its address by Retry is served") {
+  World world;
+  Listener listener = world.listen(world.identity("good") + "&retry=always");
+  Ends ends = connect(world, listener, world.trust("good"));
+  expect_echo(ends);
+}
+
+TEST_CASE("a closed port is refused at once, a silent one ends at its deadline") {
+  World world;
+  std::string address;
+  {
+    const Listener listener = world.listen(world.identity("good"));
+    address = at(listener, world.trust("good"));
+  }
+  const auto start = std::chrono::steady_clock::now();
+  CHECK(error_of([&] { world.runtime().connect_stream(address, 10s); }).status() == Status::refused);
+  CHECK(std::chrono::steady_clock::now() - start < 2s);
+
+  const int silent = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  sockaddr_in where{};
+  where.sin_family = AF_INET;
+  where.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof(where);
+  REQUIRE(::bind(silent, reinterpret_cast<sockaddr*>(&where), size) == 0);
+  REQUIRE(::getsockname(silent, reinterpret_cast<sockaddr*>(&where), &size) == 0);
+  const std::string mute = "quic://127.0.0.1:" + std::to_string(ntohs(where.sin_port)) + "?" + world.trust("good");
+  CHECK(error_of([&] { world.runtime().connect_stream(mute, 100ms); }).status() == Status::timed_out);
+  const Error late = error_of([&] { world.runtime().connect_stream(mute + "&handshake_timeout=100ms", 10s); });
+  CHECK(std::string(late.what()).find("handshake_timeout") != std::string::npos);
+  ::close(silent);
+}
+
+TEST_CASE("silence ends a connection, unless it is kept alive") {
+  World world;
+  Listener listener = world.listen(world.identity("good") + "&idle_timeout=300ms");
+  std::byte byte{};
+  {
+    Ends ends = connect(world, listener, world.trust("good"));
+    CHECK(ends.client.read({&byte, 1}, 5s).status == Status::reset);
+  }
+  Ends ends = connect(world, listener, world.trust("good") + "&keepalive=50ms");
+  CHECK(ends.client.read({&byte, 1}, 1s).status == Status::timed_out);
+  expect_echo(ends);
+}
+
+TEST_CASE("secrets, qlog files and figures are there for whoever asks") {
+  World world;
+  Listener listener = world.listen(world.identity("good"));
+  Ends ends =
+      connect(world, listener, world.trust("good") + "&keylog=" + world.file("keys") + "&qlog=" + world.file(""));
+  expect_echo(ends);
+  CHECK(lines_of(world.file("keys")) >= 4);  // handshake and traffic secrets of both directions
+  const auto* statistics = static_cast<const ferry_statistics*>(
+      ends.client.raw()->ops->get_extension(ends.client.raw(), FERRY_EXT_STATISTICS));
+  REQUIRE(statistics != nullptr);
+  std::vector<ferry_statistic> figures(64);
+  const std::int32_t count = statistics->read(ends.client.raw(), figures.data(), 64);
+  REQUIRE(count > 0);
+  figures.resize(static_cast<std::size_t>(count));
+  for (const ferry_statistic& figure : figures) {
+    if (std::string_view(figure.name) == "rtt") CHECK(figure.value > 0);
+    if (std::string_view(figure.name) == "bytes_sent") CHECK(figure.value >= 1200);
+  }
+  ends.client.close();
+  int logs = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(world.file(""))) {
+    logs += entry.path().extension() == ".sqlog" ? 1 : 0;
+  }
+  CHECK(logs == 1);
+}
