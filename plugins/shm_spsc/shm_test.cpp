@@ -11,6 +11,7 @@
 #include <string>
 #include <thread>
 
+#include "ferry/channel.hpp"
 #include "shm_address.hpp"
 #include "shm_options.hpp"
 #include "shm_test_support.hpp"
@@ -197,6 +198,39 @@ TEST_CASE("a batch of sixteen is one publish and at most one wake-up, and held b
   CHECK(got == 16 * 56);
   CHECK(figure(pair.client, "writes") == 2);
   CHECK(figure(pair.client, "readers_woken") == 1);
+}
+
+TEST_CASE("a Channel's send_many of sixteen is one publish and one wake-up, and arrives as views of the ring") {
+  const TemporaryDirectory directory;
+  const RawTransport transport(ferry_plugin_v1);
+  const RawListener listener = transport.listen(directory / "s");
+  RawPair pair = shm_pair(transport, listener);
+  const Connection::Settings asleep{.wait = WaitPolicy(WaitPolicy::Mode::off, 0)};
+  Channel sender(Connection(pair.client.release(), nullptr, asleep, "sender"));
+  Channel receiver(Connection(pair.server.release(), nullptr, asleep, "receiver"));
+  const auto figure_of = [](Channel& channel, const char* name) {
+    RawConnection borrowed(channel.connection().raw());
+    const std::int64_t value = figure(borrowed, name);
+    (void)borrowed.release();
+    return value;
+  };
+
+  std::array<ConstBytes, 16> got;
+  std::size_t received = 0;
+  std::thread reader([&] { CHECK(receiver.receive_many(got, received) == Status::ok); });
+  while (figure_of(receiver, "read_sleeps") == 0) std::this_thread::yield();
+  const std::array<std::byte, 64> message{};
+  std::array<ConstBytes, 16> batch;
+  batch.fill(message);
+  std::size_t sent = 0;
+  CHECK(sender.send_many(batch, sent) == Status::ok);
+  reader.join();
+  CHECK(sent == 16);
+  CHECK(received == 16);
+  for (std::size_t i = 1; i < received; ++i) CHECK(got[i].data() - got[i - 1].data() == 8 + 64);
+  CHECK(reinterpret_cast<std::uintptr_t>(got[0].data()) % 8 == 0);
+  CHECK(figure_of(sender, "writes") == 1);
+  CHECK(figure_of(sender, "readers_woken") == 1);
 }
 
 TEST_CASE("what is held back is shown to the reader when the ring is full, and when the writer arms") {
