@@ -13,7 +13,7 @@ void add_conform(CLI::App& app, Context& context) {
       add_verb(app, context, "conform", "Test a transport plugin against the ABI's contract", [&context, settings] {
         settings->json = context.json;
         settings->plugin_dirs = context.plugin_dirs;
-        return static_cast<ExitCode>(conformance::run(*settings, {"/proc/self/exe", "conform"}));
+        return static_cast<ExitCode>(conformance::run(*settings, {"conform"}));
       });
   conformance::add_options(*verb, *settings);
 }

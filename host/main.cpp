@@ -30,6 +30,7 @@ ExitCode run(int argc, char** argv) {
   Context context;
   CLI::App app("Carries bytes and messages between programs over whichever transport fits.", "ferry");
   app.require_subcommand(1);
+  app.allow_windows_style_options(false);  // the same command line everywhere; a path may begin with a slash
   app.set_version_flag("--version", FERRY_VERSION, "Print the version and exit");
   app.get_formatter()->label("SUBCOMMAND", "VERB");
   app.footer(footer());

@@ -1,9 +1,10 @@
 // The standard streams: as the two ends of an exchange, and kept from doing harm when somebody closes them.
 #pragma once
 
+#include <memory>
+
 #include "ferry/connection.hpp"
 #include "ferry/deadline.hpp"
-#include "ferry/sdk/unique_fd.hpp"
 
 namespace ferry::host {
 
@@ -18,6 +19,9 @@ class StandardInput {
  public:
   /// Throws Error(no_resources) when the system gives no descriptor for cancel().
   StandardInput();
+  StandardInput(const StandardInput&) = delete;
+  StandardInput& operator=(const StandardInput&) = delete;
+  ~StandardInput();
 
   /// At least one byte, or end, timed_out, interrupted (cancel), io.
   IoResult read(MutableBytes into, Deadline deadline);
@@ -26,7 +30,8 @@ class StandardInput {
   bool is_terminal() const noexcept;
 
  private:
-  plugin::UniqueFd cancelled_;  // an eventfd, readable for good once cancelled
+  struct State;
+  const std::shared_ptr<State> state_;  // on Windows a thread has it as well
 };
 
 /// Writes everything to standard output. False when nobody reads it any more or it failed. Raises no signal after a

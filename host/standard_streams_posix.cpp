@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <csignal>
 
+#include "ferry/sdk/unique_fd.hpp"
 #include "standard_streams.hpp"
 
 namespace ferry::host {
@@ -20,14 +21,20 @@ void fill_closed_standard_streams() noexcept {
 
 void ignore_broken_pipes() noexcept { ::signal(SIGPIPE, SIG_IGN); }
 
-StandardInput::StandardInput() : cancelled_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+struct StandardInput::State {
+  plugin::UniqueFd cancelled{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};  // readable for good once cancelled
+};
+
+StandardInput::StandardInput() : state_(std::make_shared<State>()) {
   ignore_broken_pipes();
-  if (!cancelled_) throw Error(Status::no_resources, "make", "event descriptor", "", errno);
+  if (!state_->cancelled) throw Error(Status::no_resources, "make", "event descriptor", "", errno);
 }
+
+StandardInput::~StandardInput() = default;
 
 IoResult StandardInput::read(MutableBytes into, Deadline deadline) {
   for (;;) {
-    pollfd waits[] = {{STDIN_FILENO, POLLIN, 0}, {cancelled_.get(), POLLIN, 0}};
+    pollfd waits[] = {{STDIN_FILENO, POLLIN, 0}, {state_->cancelled.get(), POLLIN, 0}};
     const int ready = ::poll(waits, 2, deadline.timeout_ms());
     if (ready < 0 && errno == EINTR) continue;
     if (ready < 0) return {Status::io, 0};
@@ -41,7 +48,8 @@ IoResult StandardInput::read(MutableBytes into, Deadline deadline) {
 }
 
 void StandardInput::cancel() noexcept {
-  (void)::eventfd_write(cancelled_.get(), 1);  // fails only when the counter is full, which makes it readable as well
+  (void)::eventfd_write(state_->cancelled.get(),
+                        1);  // fails only when the counter is full, which makes it readable as well
 }
 
 bool StandardInput::is_terminal() const noexcept { return ::isatty(STDIN_FILENO) == 1; }

@@ -1,16 +1,12 @@
-// ferry-probe FILE: the child of probe_plugin. Reports to descriptor 3; see probe_report.hpp.
-#include <fcntl.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
+// ferry-probe FILE: the child of probe_plugin; see probe_report.hpp.
 #include <unistd.h>
 
-#include <csignal>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <string>
-#include <string_view>
 
 #include "ferry/probe.hpp"
+#include "probe_process.hpp"
 #include "probe_report.hpp"
 #include "transport_handle.hpp"
 
@@ -19,12 +15,7 @@ namespace {
 void report(const char* key, const nlohmann::ordered_json& value) {
   const nlohmann::ordered_json entry = {{key, value}};
   const std::string line = entry.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
-  std::string_view rest = line;
-  while (!rest.empty()) {
-    const ssize_t count = ::write(ferry::probe_report_fd, rest.data(), rest.size());
-    if (count <= 0) ::_exit(2);  // nobody reads the report
-    rest.remove_prefix(static_cast<std::size_t>(count));
-  }
+  if (!ferry::write_probe_report(line)) ::_exit(2);  // nobody reads the report
 }
 
 void probe(const char* file) {
@@ -46,13 +37,10 @@ void probe(const char* file) {
 }  // namespace
 
 int main(int count, char** arguments) {
-  if (count != 2 || ::fcntl(ferry::probe_report_fd, F_GETFD) < 0) {
+  if (count != 2 || !ferry::prepare_probe_process()) {
     std::fputs("ferry-probe is started by Ferry itself; use ferry inspect\n", stderr);
     return 2;
   }
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // a parent that dies takes a hung plugin along
-  const rlimit no_core{0, 0};
-  ::setrlimit(RLIMIT_CORE, &no_core);
   try {
     probe(arguments[1]);
   } catch (const ferry::Error& error) {

@@ -1,6 +1,12 @@
 #include "ferry/sdk/host_address.hpp"
 
+#if defined(_WIN32)
+#include <winsock2.h>
+// after winsock2.h
+#include <ws2tcpip.h>  // inet_pton
+#else
 #include <arpa/inet.h>
+#endif
 
 #include <algorithm>
 #include <charconv>

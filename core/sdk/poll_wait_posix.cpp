@@ -29,10 +29,6 @@ std::int64_t monotonic_ns() noexcept {
   return now.tv_sec * second_ns + now.tv_nsec;
 }
 
-bool deadline_passed(std::int64_t deadline_ns) noexcept {
-  return deadline_ns != FERRY_FOREVER && (deadline_ns == FERRY_NO_WAIT || monotonic_ns() >= deadline_ns);
-}
-
 int poll_until(pollfd* entries, nfds_t count, std::int64_t deadline_ns) noexcept {
   for (;;) {
     timespec timeout{};

@@ -1,9 +1,8 @@
 #include "ferry/config.hpp"
 
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
-#include <memory>
+#include <fstream>
 #include <string>
 
 #include "config_problems.hpp"
@@ -34,11 +33,12 @@ Config Config::load(const std::filesystem::path& file) {
     // A FIFO without a writer would hold a server up in the middle of a reload.
     throw Error(Status::invalid, "read configuration", file.string(), "it is not a regular file");
   }
-  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> stream(std::fopen(file.c_str(), "rb"), &std::fclose);
-  if (stream == nullptr) fail("name a file that can be read");
+  std::ifstream stream(file, std::ios::binary);  // not fopen: Windows paths are UTF-16
+  if (!stream) fail("name a file that can be read");
   std::string text(max_config_bytes + 1, '\0');  // one more, so that parse sees that the file is too large
-  text.resize(std::fread(text.data(), 1, text.size(), stream.get()));
-  if (std::ferror(stream.get()) != 0) fail("name a regular file");
+  stream.read(text.data(), static_cast<std::streamsize>(text.size()));
+  if (stream.bad()) fail("name a regular file");
+  text.resize(static_cast<std::size_t>(stream.gcount()));
   return parse(text, file.string());
 }
 

@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include "ferry/sdk/os_error.hpp"
+
 namespace ferry {
 namespace {
 
@@ -65,7 +67,7 @@ class StatusCategory final : public std::error_category {
 // The system's text first, as every tool prints it; a detail that already quotes it stands alone.
 std::string compose_detail(Status status, const std::string& detail, int os_error) {
   if (os_error == 0) return detail.empty() ? std::string(describe(status)) : detail;
-  const std::string os_text = std::system_category().message(os_error);
+  const std::string os_text = plugin::os_text(os_error);
   if (detail.empty()) return os_text;
   return detail.find(os_text) != std::string::npos ? detail : os_text + " (" + detail + ")";
 }

@@ -5,10 +5,13 @@
 // every directory above it belong to root or to the effective user; none is writable by group or others, except that a
 // directory further up than the file's own may be when it is sticky (/tmp), because there nobody can replace what is
 // ours. Access control lists are not looked at.
+//
+// On Windows the file and its folder belong to the user, to Administrators, to the system or to TrustedInstaller, and
+// their access control lists let nobody else write. Further up nothing is looked at: the file is held open without
+// sharing until it is loaded, so nobody can put another in its place meanwhile.
 #pragma once
 
-#include <sys/stat.h>
-
+#include <cstdint>
 #include <filesystem>
 #include <string>
 
@@ -18,9 +21,9 @@ namespace ferry {
 
 /// What tells a file apart from every other and from itself after a change.
 struct FileIdentity {
-  dev_t device = 0;
-  ino_t inode = 0;
-  off_t size = 0;
+  std::uint64_t device = 0;  ///< the volume's serial number on Windows
+  std::uint64_t inode = 0;   ///< the file's index there
+  std::uint64_t size = 0;
   std::int64_t modified_ns = 0;
   std::int64_t changed_ns = 0;
   friend bool operator==(const FileIdentity&, const FileIdentity&) = default;
@@ -28,7 +31,7 @@ struct FileIdentity {
 
 struct PluginFile {
   std::filesystem::path path;  ///< canonical
-  plugin::UniqueFd fd;
+  plugin::UniqueFd fd;         ///< of the C run-time library on Windows
   FileIdentity identity;
 };
 

@@ -1,10 +1,8 @@
 #include <fcntl.h>
-#include <nettle/sha2.h>
+#include <sys/stat.h>
 
-#include <array>
 #include <cerrno>
 #include <cstdio>
-#include <vector>
 
 #include "ferry/error.hpp"
 #include "ferry/registry.hpp"
@@ -27,7 +25,8 @@ Status status_of(int os_error) noexcept {
 
 FileIdentity identity_of(const struct stat& found) noexcept {
   constexpr std::int64_t second_ns = 1'000'000'000;
-  return {found.st_dev, found.st_ino, found.st_size, found.st_mtim.tv_sec * second_ns + found.st_mtim.tv_nsec,
+  return {found.st_dev, found.st_ino, static_cast<std::uint64_t>(found.st_size),
+          found.st_mtim.tv_sec * second_ns + found.st_mtim.tv_nsec,
           found.st_ctim.tv_sec * second_ns + found.st_ctim.tv_nsec};
 }
 
@@ -118,31 +117,6 @@ PluginFile open_plugin_file(const fs::path& file) {
   if (!problem.empty()) refuse(Status::permission, opened.path, problem);
   opened.identity = identity_of(found);
   return opened;
-}
-
-std::string sha256_of(const PluginFile& file) {
-  constexpr std::size_t block_bytes = 1u << 16;
-  std::vector<std::uint8_t> block(block_bytes);
-  sha256_ctx context;
-  ::sha256_init(&context);
-  off_t offset = 0;
-  for (;;) {
-    const ssize_t count = ::pread(file.fd.get(), block.data(), block.size(), offset);
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) refuse(Status::io, file.path, "cannot read it", errno);
-    if (count == 0) break;
-    ::sha256_update(&context, static_cast<std::size_t>(count), block.data());
-    offset += count;
-  }
-  std::array<std::uint8_t, SHA256_DIGEST_SIZE> digest{};
-  ::sha256_digest(&context, digest.size(), digest.data());
-  std::string hex;
-  for (const std::uint8_t byte : digest) {
-    constexpr char digits[] = "0123456789abcdef";
-    hex += digits[byte >> 4];
-    hex += digits[byte & 15];
-  }
-  return hex;
 }
 
 }  // namespace ferry

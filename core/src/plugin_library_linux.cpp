@@ -25,8 +25,7 @@ ElfVerdict examine(const PluginFile& file) {
   std::array<std::byte, elf_head_bytes> head{};
   const ssize_t count = ::pread(file.fd.get(), head.data(), head.size(), 0);
   if (count < 0) throw Error(Status::io, "load plugin", file.path.string(), "cannot read it", errno);
-  return examine_elf(std::span(head).first(static_cast<std::size_t>(count)),
-                     static_cast<std::uint64_t>(file.identity.size));
+  return examine_elf(std::span(head).first(static_cast<std::size_t>(count)), file.identity.size);
 }
 
 // Boost.DLL wraps what dlerror said: "… (dlerror system message: TEXT): Bad file descriptor".

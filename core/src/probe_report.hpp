@@ -4,7 +4,7 @@
 
 namespace ferry {
 
-inline constexpr int probe_report_fd = 3;
+inline constexpr int probe_report_fd = 3;  ///< on Windows it is standard output
 inline constexpr const char* probe_step_open = "its static constructors";
 inline constexpr const char* probe_step_create = "create";
 inline constexpr const char* probe_step_destroy = "destroy";

@@ -239,7 +239,7 @@ bool ReactorCore::spin() {
 
 bool ReactorCore::spin_attempt() {
   const bool look = ++spin_attempts_ % spin_look_around == 0;
-  if (wake_up_due_.load(std::memory_order_relaxed) || (look && loop_has_events(uv_backend_fd(loop_)))) {
+  if (wake_up_due_.load(std::memory_order_relaxed) || (look && loop_has_events(loop_))) {
     return spin_found_others_ = true;
   }
   for (std::size_t i = 0; i < to_arm_.size(); ++i) {

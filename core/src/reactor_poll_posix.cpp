@@ -4,8 +4,8 @@
 
 namespace ferry {
 
-bool loop_has_events(int backend_fd) noexcept {
-  pollfd entry{backend_fd, POLLIN, 0};
+bool loop_has_events(const uv_loop_t* loop) noexcept {
+  pollfd entry{uv_backend_fd(loop), POLLIN, 0};
   return ::poll(&entry, 1, 0) != 0;
 }
 

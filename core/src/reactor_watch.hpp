@@ -1,13 +1,14 @@
-// One uv_poll on a handle that a plugin lends.
+// Waits, on a loop, for a handle that a plugin lends: a uv_poll on POSIX systems, a wait of the thread pool on Windows.
 //
-// libuv 1.44 removes a descriptor from epoll and adds it again on every uv_poll_start, also when nothing changes (two
-// epoll_ctl calls), so the events asked for are remembered here. Its memory lives until libuv's close callback.
+// Its memory lives until libuv's close callback.
 #pragma once
 
 #include <uv.h>
 
 #include <cstdint>
 #include <memory>
+
+#include "ferry/abi.h"
 
 namespace ferry {
 
@@ -21,26 +22,30 @@ class Watch {
   };
   using Pointer = std::unique_ptr<Watch, Closer>;
 
-  /// Throws Error when libuv cannot wait on the handle, or already waits on it for another owner.
+  /// Throws Error when the system cannot wait on the handle, or (on POSIX systems) already waits on it for another
+  /// owner.
   static Pointer open(uv_loop_t* loop, std::int64_t handle, Callback callback, void* owner);
 
   /// Waits for exactly these events from now on; 0: for none. False when the system refuses.
   [[nodiscard]] bool want(int events) noexcept;
   int events() const noexcept { return events_; }
 
- private:
+ protected:
   Watch(Callback callback, void* owner) noexcept : callback_(callback), owner_(owner) {}
   ~Watch() = default;
-  void close() noexcept;
-  static void on_poll(uv_poll_t* poll, int status, int events) noexcept;
 
-  uv_poll_t poll_{};
   Callback callback_;
   void* owner_;
   int events_ = 0;
+
+ private:
+  void close() noexcept;
 };
 
 /// The libuv events for FERRY_POLL_IN and FERRY_POLL_OUT.
-int uv_events_of(std::uint32_t poll_events) noexcept;
+inline int uv_events_of(std::uint32_t poll_events) noexcept {
+  return ((poll_events & FERRY_POLL_IN) != 0 ? UV_READABLE : 0) |
+         ((poll_events & FERRY_POLL_OUT) != 0 ? UV_WRITABLE : 0);
+}
 
 }  // namespace ferry

@@ -94,7 +94,7 @@ void Registry::check_unique(const fs::path& file, const ferry_plugin& plugin) co
   if (name != file.stem().string()) {
     refuse(Status::invalid, file,
            "the plugin calls itself '" + std::string(name) + "'; its file must be " + std::string(name) +
-               ".so, because allow-list and pins go by the file's name");
+               std::string(plugin_suffix) + ", because allow-list and pins go by the file's name");
   }
   for (const auto& other : plugins_) {
     if (other->name() == name) {
@@ -130,7 +130,7 @@ const Plugin& Registry::for_scheme(std::string_view scheme) {
   const std::lock_guard lock(mutex_);
   if (const Plugin* known = find_scheme(scheme)) return *known;
   for (const fs::path& directory : search_path_) {
-    const fs::path file = directory / (std::string(scheme) + ".so");
+    const fs::path file = directory / (std::string(scheme) + std::string(plugin_suffix));
     std::error_code ignored;
     if (!is_file_name(scheme) || !fs::exists(fs::symlink_status(file, ignored))) continue;
     const Plugin* const loaded = try_load(file);

@@ -2,16 +2,21 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <string_view>
 
 #include "registry_search.hpp"
 
 namespace ferry {
-namespace {
 
 namespace fs = std::filesystem;
 
-std::vector<fs::path> environment_dirs() {
+const std::string_view plugin_suffix = ".so";
+
+fs::path program_file() {
+  std::error_code failure;
+  return fs::read_symlink("/proc/self/exe", failure);
+}
+
+std::vector<fs::path> environment_plugin_dirs() {
   std::vector<fs::path> dirs;
   const char* const list = ::getauxval(AT_SECURE) == 0 ? std::getenv("FERRY_PLUGIN_PATH") : nullptr;
   if (list == nullptr) return dirs;
@@ -22,41 +27,6 @@ std::vector<fs::path> environment_dirs() {
     rest.remove_prefix(std::min(end + 1, rest.size()));
   }
   return dirs;
-}
-
-}  // namespace
-
-std::vector<fs::path> plugin_search_path(const RegistryPolicy& policy) {
-  std::vector<fs::path> wanted = policy.plugin_dirs;
-  if (policy.use_environment) {
-    for (fs::path& dir : environment_dirs()) wanted.push_back(std::move(dir));
-  }
-  if (policy.use_default_dirs) {
-    std::error_code failure;
-    const fs::path program = fs::read_symlink("/proc/self/exe", failure);
-    if (!failure) {
-      wanted.push_back(program.parent_path() / FERRY_PLUGINS_FROM_BIN);
-      wanted.push_back(program.parent_path().parent_path() / "lib" / "ferry");
-    }
-    wanted.emplace_back(FERRY_INSTALL_PLUGIN_DIR);
-  }
-  std::vector<fs::path> path;
-  for (const fs::path& dir : wanted) {
-    fs::path absolute = fs::absolute(dir).lexically_normal();
-    if (!absolute.has_filename()) absolute = absolute.parent_path();
-    if (std::find(path.begin(), path.end(), absolute) == path.end()) path.push_back(std::move(absolute));
-  }
-  return path;
-}
-
-std::vector<fs::path> plugin_candidates(const fs::path& directory) {
-  std::vector<fs::path> files;
-  std::error_code failure;
-  for (fs::directory_iterator entry(directory, failure), end; !failure && entry != end; entry.increment(failure)) {
-    if (entry->path().extension() == ".so") files.push_back(entry->path());
-  }
-  std::sort(files.begin(), files.end());
-  return files;
 }
 
 }  // namespace ferry

@@ -2,8 +2,6 @@
 // medians.
 #include "bench/bench.hpp"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
@@ -13,34 +11,14 @@
 #include <utility>
 
 #include "bench/lane.hpp"
+#include "bench/own_certificate.hpp"
 #include "bench/raw_side.hpp"
 #include "bench/ring_side.hpp"
 #include "ferry/endpoint.hpp"
-#include "keygen/self_signed.hpp"
+#include "support/temporary_directory.hpp"
 
 namespace ferry::bench {
 namespace {
-
-/// A directory for socket files that goes away with its contents.
-class PrivateDirectory {
- public:
-  PrivateDirectory() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "ferry-bench-XXXXXX").string();
-    if (::mkdtemp(pattern.data()) == nullptr)
-      throw std::system_error(errno, std::generic_category(), "mkdtemp " + pattern);
-    path_ = pattern;
-  }
-  PrivateDirectory(const PrivateDirectory&) = delete;
-  PrivateDirectory& operator=(const PrivateDirectory&) = delete;
-  ~PrivateDirectory() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  const std::filesystem::path& path() const noexcept { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
 
 /// One figure to be measured: Ferry's way and the raw way of the same thing.
 struct Plan {
@@ -82,26 +60,8 @@ std::vector<Plan> plan_figures(const BenchOptions& options) {
   return plans;
 }
 
-void write_file(const std::filesystem::path& path, const std::string& text) {
-  std::ofstream file(path);
-  if (!(file << text << std::flush)) throw std::system_error(errno, std::generic_category(), "write " + path.string());
-}
-
-/// Options for both sides of a transport with TLS: a key of this run's own, in its private directory.
-std::vector<EndpointOption> own_certificate(const Plugin& plugin, const PrivateDirectory& directory) {
-  for (const char* name : {"cert", "key", "ca"}) {
-    if (plugin.options().find(name) < 0) return {};
-  }
-  const host::SelfSigned pair = host::make_self_signed({"localhost", "127.0.0.1", "::1"}, std::chrono::hours(24));
-  const std::string certificate = (directory.path() / "bench.crt").string();
-  const std::string key = (directory.path() / "bench.key").string();
-  write_file(certificate, pair.certificate_pem);
-  write_file(key, pair.key_pem);
-  return {{"cert", certificate}, {"key", key}, {"ca", certificate}};
-}
-
 /// The descriptor to listen at: a bare scheme becomes the plugin's own ephemeral address.
-Endpoint listening_endpoint(const std::string& target, Runtime& runtime, const PrivateDirectory& directory,
+Endpoint listening_endpoint(const std::string& target, Runtime& runtime, const test::TemporaryDirectory& directory,
                             std::size_t serial) {
   if (target.find_first_of(":/\\@") != std::string::npos) return parse_endpoint(target);
   const Plugin& plugin = runtime.registry().for_scheme(target);
@@ -109,7 +69,7 @@ Endpoint listening_endpoint(const std::string& target, Runtime& runtime, const P
     throw Error(Status::invalid, "bench", target,
                 "its plugin names no address of its own: give a descriptor to listen at");
   }
-  Endpoint endpoint{target, plugin.abi().ephemeral_address, own_certificate(plugin, directory)};
+  Endpoint endpoint{target, plugin.abi().ephemeral_address, own_certificate(plugin, directory.path())};
   const auto replace = [&](std::string_view word, const std::string& by) {
     if (const auto at = endpoint.address.find(word); at != std::string::npos)
       endpoint.address.replace(at, word.size(), by);
@@ -193,8 +153,8 @@ std::string unit_of(Measure measure) {
   return measure == Measure::bulk ? "bytes/s" : "messages/s";
 }
 
-Figure run_plan(const Plan& plan, const BenchOptions& options, Runtime& runtime, const PrivateDirectory& directory,
-                std::size_t serial) {
+Figure run_plan(const Plan& plan, const BenchOptions& options, Runtime& runtime,
+                const test::TemporaryDirectory& directory, std::size_t serial) {
   Endpoint endpoint = listening_endpoint(plan.target, runtime, directory, serial);
   endpoint.options.push_back({"spin", plan.spin});
   const int peer_cpu = options.pin.size() > 1 ? options.pin[1] : -1;
@@ -239,7 +199,7 @@ Figure run_plan(const Plan& plan, const BenchOptions& options, Runtime& runtime,
 
 std::vector<Figure> run_bench(const BenchOptions& options, Runtime& runtime, const Progress& progress) {
   if (!options.pin.empty()) pin_to(options.pin.front());
-  const PrivateDirectory directory;
+  const test::TemporaryDirectory directory;
   const std::vector<Plan> plans = plan_figures(options);
   std::vector<Figure> figures;
   for (const Plan& plan : plans) {

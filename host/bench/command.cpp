@@ -15,8 +15,6 @@
 namespace ferry::host {
 namespace {
 
-constexpr int peer_control_fd = 3;  // where Lane puts the driver's socket
-
 Runtime make_runtime(const Context& context) {
   Config config;
   config.plugins.plugin_dirs = context.plugin_dirs;
@@ -63,7 +61,7 @@ void add_peer(CLI::App& app, Context& context) {
   CLI::App* verb = add_verb(app, context, "bench-peer", "The other process of `ferry bench`", [spec, mover, &context] {
     spec->mover = static_cast<bench::Mover>(*mover);
     Runtime runtime = make_runtime(context);
-    bench::serve_lane(*spec, runtime, peer_control_fd);
+    bench::serve_lane(*spec, runtime);
     return ExitCode::ok;
   });
   verb->group("");

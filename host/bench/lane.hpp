@@ -1,14 +1,13 @@
 // A lane: one connection between the driver and a peer process that `ferry bench` starts itself.
 #pragma once
 
-#include <sys/types.h>
-
 #include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "bench/peer.hpp"
 #include "bench/round.hpp"
 #include "ferry/runtime.hpp"
 
@@ -41,20 +40,12 @@ class Lane {
   RoundCost run(const Round& round, std::vector<std::int64_t>* latencies);
 
  private:
-  void start_peer(const LaneSpec& spec, const std::vector<std::filesystem::path>& plugin_dirs);
-  int control_ = -1;
-  pid_t peer_ = -1;
+  std::unique_ptr<PeerProcess> peer_;
   bool broken_ = false;  // inside a round, or left one by an exception: the peer may wait for ever
   std::unique_ptr<Side> side_;
 };
 
-/// The peer process: listens, tells the driver where on `control`, and follows rounds until the driver ends it.
-void serve_lane(const LaneSpec& spec, Runtime& runtime, int control);
-
-/// The first two processors that this process may use, or nothing when there is only one.
-std::vector<int> two_processors();
-
-/// Restricts the calling process to one processor; throws std::system_error. Does nothing for -1.
-void pin_to(int cpu);
+/// The peer process: listens, tells the driver where, and follows rounds until the driver ends it.
+void serve_lane(const LaneSpec& spec, Runtime& runtime);
 
 }  // namespace ferry::bench

@@ -4,6 +4,7 @@
 
 #include "tcp_connect.hpp"
 #include "tcp_connection.hpp"
+#include "tcp_description.hpp"
 #include "tcp_listener.hpp"
 #include "tcp_options.hpp"
 
@@ -50,19 +51,7 @@ class TcpTransport : public plugin::Transport<TcpTransport> {
   }
 };
 
-constexpr const char* schemes[] = {"tcp", nullptr};
-
 }  // namespace
 }  // namespace ferry::tcp
 
-FERRY_PLUGIN(ferry::tcp::TcpTransport,
-             {.name = "tcp",
-              .version = "0.1.0",
-              .description = "TCP over IPv4 and IPv6, with Multipath TCP where both sides have it",
-              .licence = "Apache-2.0",
-              .schemes = ferry::tcp::schemes,
-              .capabilities = FERRY_CAP_STREAM | FERRY_CAP_HALF_CLOSE | FERRY_CAP_RESET | FERRY_CAP_REMOTE |
-                              FERRY_CAP_EPHEMERAL,
-              .options = ferry::tcp::option_table.data(),
-              .option_count = ferry::tcp::option_count,
-              .ephemeral_address = "127.0.0.1:0"});
+FERRY_PLUGIN(ferry::tcp::TcpTransport, (ferry::tcp::description));

@@ -178,21 +178,6 @@ class Race {
 
 }  // namespace
 
-std::vector<SocketAddress> interleave(std::vector<SocketAddress> addresses) {
-  if (addresses.empty()) return addresses;
-  const int first_family = addresses.front().family();
-  const auto other = std::stable_partition(addresses.begin(), addresses.end(), [&](const SocketAddress& address) {
-    return address.family() == first_family;
-  });
-  std::vector<SocketAddress> out;
-  out.reserve(addresses.size());
-  for (auto a = addresses.begin(), b = other; a != other || b != addresses.end();) {
-    if (a != other) out.push_back(*a++);
-    if (b != addresses.end()) out.push_back(*b++);
-  }
-  return out;
-}
-
 UniqueFd open_socket(int address_family, const Settings& settings) {
   const int protocol = settings.mptcp ? IPPROTO_MPTCP : IPPROTO_TCP;
   UniqueFd out(socket(address_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol));

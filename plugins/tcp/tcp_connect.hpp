@@ -7,19 +7,19 @@
 
 #include <cstdint>
 #include <span>
-#include <vector>
 
 #include "ferry/plugin.hpp"
+#include "ferry/sdk/resolve.hpp"
 #include "ferry/sdk/unique_fd.hpp"
+#include "tcp_interleave.hpp"
 #include "tcp_options.hpp"
 
 namespace ferry::tcp {
 
+using plugin::SocketAddress;
+
 /// Connection Attempt Delay, the recommended value of RFC 8305, section 5.
 inline constexpr std::int64_t attempt_delay_ms = 250;
-
-/// RFC 8305, section 4: the resolver's order, made to alternate between the families, beginning with its first choice.
-std::vector<SocketAddress> interleave(std::vector<SocketAddress> addresses);
 
 /// A fresh non-blocking close-on-exec stream socket, Multipath TCP where the settings say so, with no option applied.
 /// Throws plugin::Failure: NO_RESOURCES, UNSUPPORTED (says what this kernel lacks), IO.

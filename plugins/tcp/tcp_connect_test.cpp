@@ -72,10 +72,10 @@ struct HangingResolver : NoLeak {
 }  // namespace
 
 TEST_CASE("families alternate, beginning with the resolver's first choice") {
-  const auto order = interleave(
+  const auto order = interleave<SocketAddress>(
       {literal("[::1]:1"), literal("[::1]:2"), literal("[::1]:3"), literal("127.0.0.1:4"), literal("127.0.0.1:5")});
   CHECK(texts(order) == std::vector<std::string>{"[::1]:1", "127.0.0.1:4", "[::1]:2", "127.0.0.1:5", "[::1]:3"});
-  CHECK(interleave({}).empty());
+  CHECK(interleave<SocketAddress>({}).empty());
 }
 
 TEST_CASE_FIXTURE(NoLeak, "an address that swallows packets delays the next by the attempt delay only") {

@@ -4,10 +4,13 @@
 #include <string_view>
 
 #include "ferry/plugin.hpp"
+#include "ferry/sdk/resolve.hpp"
 #include "ferry/sdk/stream_socket.hpp"
 #include "tcp_options.hpp"
 
 namespace ferry::tcp {
+
+using plugin::SocketAddress;
 
 /// Members are the ABI's connection operations; abi.h has their contracts.
 class TcpConnection : public plugin::Connection<TcpConnection> {

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "ferry/plugin.hpp"
-#include "ferry/sdk/resolve.hpp"
+#include "ferry/sdk/host_address.hpp"
 #include "ferry/sdk/socket_options.hpp"
 
 namespace ferry::tcp {
@@ -83,7 +83,6 @@ inline constexpr std::array<ferry_option, option_count> option_table = {
 };
 
 using Family = plugin::AddressFamily;
-using plugin::SocketAddress;
 
 /// One set of option values, owned, so that a listener can keep them.
 struct Settings {

@@ -1,10 +1,8 @@
 // A directory of a test's own.
 #pragma once
 
-#include <stdlib.h>
-
-#include <cerrno>
 #include <filesystem>
+#include <random>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -14,13 +12,14 @@ namespace ferry::test {
 /// Fresh, accessible to its owner alone, and removed with all its contents.
 class TemporaryDirectory {
  public:
-  /// Throws std::system_error.
+  /// Throws std::filesystem::filesystem_error. Somebody else's directory of the same name is not taken over:
+  /// create_directory says whether it made one.
   TemporaryDirectory() {
-    std::string name = (std::filesystem::temp_directory_path() / "ferry-test-XXXXXX").string();
-    if (::mkdtemp(name.data()) == nullptr) {
-      throw std::system_error(errno, std::generic_category(), "cannot make a directory like " + name);
-    }
-    path_ = name;
+    std::random_device random;
+    do {
+      path_ = std::filesystem::temp_directory_path() / ("ferry-test-" + std::to_string(random()));
+    } while (!std::filesystem::create_directory(path_));
+    std::filesystem::permissions(path_, std::filesystem::perms::owner_all);
   }
   TemporaryDirectory(const TemporaryDirectory&) = delete;
   TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;

@@ -62,8 +62,9 @@ struct PluginFailure {
 /// Any thread may call; loading is serialised. A plugin that is refused never hurts a good one, but loaded code is
 /// trusted: a static constructor that aborts or hangs takes the process along, and `probe_plugin` is how to meet one.
 ///
-/// A plugin's file is `<name>.so`: the allow-list and the pins speak of names before anything is opened, so the name
-/// that the plugin gives itself must equal its file's. For what a file must be to be opened see plugin_file.hpp.
+/// A plugin's file is `<name>.so` (`<name>.dll` on Windows): the allow-list and the pins speak of names before anything
+/// is opened, so the name that the plugin gives itself must equal its file's. For what a file must be to be opened see
+/// plugin_file.hpp.
 class Registry {
  public:
   /// Loads nothing yet.
@@ -72,9 +73,9 @@ class Registry {
   Registry& operator=(const Registry&) = delete;
   ~Registry();
 
-  /// The plugin that serves a scheme: `<scheme>.so` of the first directory that has it, else the first plugin that
-  /// claims the scheme. Reads files the first time; it lives as long as the Registry. Throws Error(not_found) listing
-  /// where it looked, near misses, and the failures met.
+  /// The plugin that serves a scheme: the file of its name in the first directory that has it, else the first plugin
+  /// that claims the scheme. Reads files the first time; it lives as long as the Registry. Throws Error(not_found)
+  /// listing where it looked, near misses, and the failures met.
   const Plugin& for_scheme(std::string_view scheme);
   /// Loads one file, wherever it is, under the same checks; one already loaded is returned as it is. Throws Error with
   /// the reason.
@@ -104,8 +105,11 @@ class Registry {
   std::vector<PluginFailure> failures_;
 };
 
-/// The files of a folder that are meant as plugins (`*.so`, whatever they are), in the order of their names; none when
-/// it cannot be read. Opens none of them.
+/// ".so", or ".dll": what a plugin's file name ends with.
+extern const std::string_view plugin_suffix;
+
+/// The files of a folder that are meant as plugins (by their suffix, whatever they are), in the order of their names;
+/// none when it cannot be read. Opens none of them.
 std::vector<std::filesystem::path> plugin_candidates(const std::filesystem::path& directory);
 
 /// Whether a plugin could load from this folder: it and every folder above belong to root or to the effective user, and

@@ -225,15 +225,15 @@ bool Transport::set_option(const std::string& name, const std::string& text) {
 }
 
 ferry_status Transport::connect(const std::string& address, std::int64_t deadline, Connection& out, ferry_error* error,
-                                int cancel_fd) {
+                                std::int64_t cancel_handle) {
   ferry_connection* connection = nullptr;
   ferry_status status = FERRY_OK;
   {
     const ferry_values values = options_.abi();
-    const ferry_cancel cancel{sizeof(ferry_cancel), 0, cancel_fd};
+    const ferry_cancel cancel{sizeof(ferry_cancel), 0, cancel_handle};
     const CallMark mark(Call::connect);
-    status = transport_->ops->connect(transport_, address.c_str(), &values, deadline, cancel_fd < 0 ? nullptr : &cancel,
-                                      &connection, error);
+    status = transport_->ops->connect(transport_, address.c_str(), &values, deadline,
+                                      cancel_handle == -1 ? nullptr : &cancel, &connection, error);
   }
   if (status == FERRY_OK)
     out = Connection(connection);

@@ -103,7 +103,7 @@ class Transport {
   bool set_option(const std::string& name, const std::string& text);
 
   ferry_status connect(const std::string& address, std::int64_t deadline, Connection& out, ferry_error* error = nullptr,
-                       int cancel_fd = -1);
+                       std::int64_t cancel_handle = -1);
   ferry_status listen(const std::string& address, Listener& out, ferry_error* error = nullptr);
 
  private:

@@ -1,16 +1,12 @@
 // The runner: finds the plugin, starts a process for each test, judges how it ended.
 #include "conform.hpp"
 
-#include <fcntl.h>
-#include <fnmatch.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <fstream>
 #include <iostream>
 #include <iterator>
-#include <system_error>
 
 #include "check.hpp"
 #include "ferry/registry.hpp"
@@ -75,7 +71,7 @@ class Runner {
     const test::TemporaryDirectory directory;
     const WorkDir work{directory.path()};
     const Report report(work.report());
-    const int output = ::open(work.output().c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    const int output = open_output(work.output());
     Spawn spawn;
     spawn.arguments = self_;
     spawn.arguments.insert(spawn.arguments.end(),
@@ -86,7 +82,7 @@ class Runner {
     spawn.own_group = true;
     const std::int64_t start = now_ns();
     const int pid = start_process(spawn);
-    ::close(output);
+    close_output(output);
     judge(result, await_group(pid, start + limit_s * second), report, limit_s);
     result.seconds = static_cast<double>(now_ns() - start) / static_cast<double>(second);
     if (result.outcome == Outcome::failed) result.output = end_of_file(work.output());
@@ -124,9 +120,19 @@ class Runner {
   PluginFacts facts_;
 };
 
+/// A shell's pattern of `*` and `?`.
+bool matches(std::string_view pattern, std::string_view name) {
+  if (pattern.empty()) return name.empty();
+  if (pattern.front() == '*') {
+    return matches(pattern.substr(1), name) || (!name.empty() && matches(pattern, name.substr(1)));
+  }
+  return !name.empty() && (pattern.front() == '?' || pattern.front() == name.front()) &&
+         matches(pattern.substr(1), name.substr(1));
+}
+
 std::vector<Test> chosen_tests(const std::string& filter) {
   std::vector<Test> tests = all_tests();
-  std::erase_if(tests, [&](const Test& test) { return ::fnmatch(filter.c_str(), test.name, 0) != 0; });
+  std::erase_if(tests, [&](const Test& test) { return !matches(filter, test.name); });
   return tests;
 }
 
@@ -179,7 +185,7 @@ void add_options(CLI::App& command, Settings& settings) {
                   "An option of the transport for every test, as certificates that it cannot do without")
       ->type_name("NAME=VALUE")
       ->allow_extra_args(false);
-  command.add_option("--filter", settings.filter, "Run the tests whose names match this shell pattern")
+  command.add_option("--filter", settings.filter, "Run the tests whose names match this pattern of * and ?")
       ->type_name("PATTERN");
   command.add_option("--repeat", settings.repeat, "Run each test this many times")->check(CLI::Range(1, 1'000'000));
   command.add_flag("--list", settings.list, "Name the tests and run none");
@@ -192,19 +198,21 @@ void add_options(CLI::App& command, Settings& settings) {
 
 std::filesystem::path find_plugin(const Settings& settings) {
   std::error_code ignored;
-  if (settings.plugin.find('/') != std::string::npos || std::filesystem::exists(settings.plugin, ignored))
+  if (settings.plugin.find_first_of("/\\") != std::string::npos || std::filesystem::exists(settings.plugin, ignored))
     return std::filesystem::absolute(settings.plugin);
   RegistryPolicy policy;
   policy.plugin_dirs = settings.plugin_dirs;
   const Registry registry(policy);
   for (const auto& dir : registry.search_path()) {
-    const auto file = dir / (settings.plugin + ".so");
+    const auto file = dir / (settings.plugin + std::string(plugin_suffix));
     if (std::filesystem::exists(file, ignored)) return file;
   }
   return std::filesystem::absolute(settings.plugin);
 }
 
-int run(const Settings& settings, const std::vector<std::string>& self) {
+int run(const Settings& settings, const std::vector<std::string>& verb) {
+  std::vector<std::string> self{own_program()};
+  self.insert(self.end(), verb.begin(), verb.end());
   if (!settings.in_process.empty()) return run_in_process(settings, self);
   const std::vector<Test> tests = chosen_tests(settings.filter);
   if (tests.empty()) {

@@ -30,8 +30,8 @@ struct Settings {
 /// own.
 void add_options(CLI::App& command, Settings& settings);
 
-/// Runs what the settings ask for and prints the results. `self` starts this command again: its path and verb.
+/// Runs what the settings ask for and prints the results. `verb` are the arguments of this program that lead here.
 /// Returns the exit code: 0 all passed, 1 a test failed, 2 the filter names no test, 4 the plugin cannot be loaded.
-int run(const Settings& settings, const std::vector<std::string>& self);
+int run(const Settings& settings, const std::vector<std::string>& verb);
 
 }  // namespace ferry::conformance

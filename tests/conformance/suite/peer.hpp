@@ -30,16 +30,16 @@ class Peer {
     send(command);
     return answer();
   }
-  void signal(int number);
-  /// Kills it with SIGKILL and waits until it is gone.
+  /// Kills it, so that it can do nothing more, and waits until it is gone.
   void kill();
-  /// Waits until the process is stopped by the SIGSTOP sent before.
-  void wait_until_stopped();
+  /// Returns once no thread of it runs.
+  void stop();
+  void go_on();
 
  private:
   [[noreturn]] void fail_because_it_ended();
 
-  int pid_ = -1;
+  int process_ = -1;
   int commands_ = -1;
   int answers_ = -1;
 };

@@ -36,7 +36,7 @@ Peer::Peer(Context& context) {
   spawn.arguments = arguments;
   spawn.standard_input = commands.read_end;
   spawn.standard_output = answers.write_end;
-  pid_ = start_process(spawn);
+  process_ = start_process(spawn);
   ::close(commands.read_end);
   ::close(answers.write_end);
   commands_ = commands.write_end;
@@ -72,27 +72,28 @@ std::string Peer::answer() {
 /// The second process died: its own reason, if it gave one, stands in the report already and stays.
 void Peer::fail_because_it_ended() {
   int status = 0;
-  require(::waitpid(pid_, &status, 0) == pid_, "waitpid: ", std::strerror(errno));
+  require(::waitpid(process_, &status, 0) == process_, "waitpid: ", std::strerror(errno));
   const std::string calls = outcome_report().calls_under_way(Side::peer);
   require(!WIFSIGNALED(status), "the second process was killed by ", signal_name(WTERMSIG(status)),
           calls.empty() ? "" : " in ", calls);
   fail("the second process ended in the middle of a command");
 }
 
-void Peer::signal(int number) { require(::kill(pid_, number) == 0, "kill: ", std::strerror(errno)); }
-
 void Peer::kill() {
-  if (pid_ < 0) return;
-  ::kill(pid_, SIGKILL);
+  if (process_ < 0) return;
+  ::kill(process_, SIGKILL);
   int status = 0;
-  while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
+  while (::waitpid(process_, &status, 0) < 0 && errno == EINTR) {
   }
-  pid_ = -1;
+  process_ = -1;
 }
 
-void Peer::wait_until_stopped() {
+void Peer::stop() {
   int status = 0;
-  require(::waitpid(pid_, &status, WUNTRACED) == pid_ && WIFSTOPPED(status), "the second process did not stop");
+  require(::kill(process_, SIGSTOP) == 0, "kill: ", std::strerror(errno));
+  require(::waitpid(process_, &status, WUNTRACED) == process_ && WIFSTOPPED(status), "the second process did not stop");
 }
+
+void Peer::go_on() { require(::kill(process_, SIGCONT) == 0, "kill: ", std::strerror(errno)); }
 
 }  // namespace ferry::conformance

@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -34,6 +35,13 @@ class FileActions {
 
 }  // namespace
 
+void be_a_test_process() noexcept {
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  ::signal(SIGPIPE, SIG_DFL);  // an inherited "ignore" would hide a plugin that raises it
+}
+
+std::string own_program() { return "/proc/self/exe"; }
+
 int start_process(const Spawn& spawn) {
   FileActions actions;
   if (spawn.standard_input < 0) actions.open_null(STDIN_FILENO);
@@ -52,6 +60,12 @@ int start_process(const Spawn& spawn) {
   if (error != 0) throw std::system_error(error, std::generic_category(), "start " + spawn.arguments[0]);
   return pid;
 }
+
+int open_output(const std::filesystem::path& file) {
+  return ::open(file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+}
+
+void close_output(int descriptor) noexcept { ::close(descriptor); }
 
 Ending await_group(int pid, std::int64_t deadline_ns) {
   Ending ending;

@@ -1,13 +1,11 @@
 // Listeners: many clients, rude clients, slow clients.
-#include <poll.h>
-#include <signal.h>
-
 #include <future>
 #include <thread>
 
 #include "flow.hpp"
 #include "peer.hpp"
 #include "suite.hpp"
+#include "wait.hpp"
 
 namespace ferry::conformance {
 namespace {
@@ -97,11 +95,10 @@ void slow_clients_block_nobody(Context& context) {
       while (now_ns() < until) std::this_thread::yield();
     });
     accept_until_good(listener, nothing);
-    dialler.signal(SIGSTOP);
-    dialler.wait_until_stopped();
+    dialler.stop();
     auto good = std::async(std::launch::async, [&] { good_client(context, address); });
     accept_until_good(listener, good);
-    dialler.signal(SIGCONT);
+    dialler.go_on();
   }
 }
 
@@ -132,9 +129,7 @@ void accept_wakes_from_poll(Context& context) {
       const std::int32_t armed = listener.arm();
       expect(armed, {FERRY_ARMED, FERRY_READY}, "listener arm");
       if (armed == FERRY_ARMED) {
-        pollfd waited{static_cast<int>(pollable.handle),
-                      static_cast<short>((pollable.events & FERRY_POLL_OUT) != 0 ? POLLIN | POLLOUT : POLLIN), 0};
-        require(::poll(&waited, 1, 5000) == 1, "the listener was armed and did not wake for a client in round ", i);
+        require(becomes_ready(pollable, 5000), "the listener was armed and did not wake for a client in round ", i);
       }
       Connection server;
       const ferry_status status = listener.accept(FERRY_NO_WAIT, server);

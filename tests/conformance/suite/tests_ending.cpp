@@ -1,10 +1,10 @@
 // Ends: half-close, finish and close, reset. No byte is lost before any of them.
-#include <poll.h>
-
 #include <future>
 
 #include "flow.hpp"
 #include "suite.hpp"
+#include "usage.hpp"
+#include "wait.hpp"
 
 namespace ferry::conformance {
 namespace {
@@ -67,8 +67,7 @@ void data_before_hangup(Context& context) {
     });
     if (closing.wait_for(std::chrono::milliseconds(5)) == std::future_status::ready) {
       const ferry_pollable pollable = server.pollable(FERRY_READ);
-      pollfd waited{static_cast<int>(pollable.handle), POLLIN, 0};
-      if (server.arm(FERRY_READ) == FERRY_ARMED) require(::poll(&waited, 1, 5000) == 1, "no wake-up for data and end");
+      if (server.arm(FERRY_READ) == FERRY_ARMED) require(becomes_ready(pollable, 5000), "no wake-up for data and end");
     }
     std::uint64_t got = 0;
     std::vector<std::uint8_t> bytes(server.chunk());
@@ -136,6 +135,7 @@ void finish_can_be_repeated(Context& context) {
 }
 
 void abort_is_a_reset(Context& context) {
+  if (is_wine()) skip("Wine 8 ends a socket in order before it resets it: unverified on Windows");
   Listener listener = context.listen();
   for (int round = 0; round < 20; ++round) {
     Connection client;

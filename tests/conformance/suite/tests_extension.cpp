@@ -1,10 +1,5 @@
 // Extensions: those that a plugin advertises keep their contracts.
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cstring>
 #include <fstream>
 #include <future>
 
@@ -14,18 +9,6 @@
 
 namespace ferry::conformance {
 namespace {
-
-class Fd {
- public:
-  explicit Fd(int fd) : fd_(fd) { require(fd >= 0, "open: ", std::strerror(errno)); }
-  Fd(const Fd&) = delete;
-  Fd& operator=(const Fd&) = delete;
-  ~Fd() { ::close(fd_); }
-  int get() const noexcept { return fd_; }
-
- private:
-  int fd_;
-};
 
 void lent_reads(Context& context) {
   Pair pair = context.pair();
@@ -100,8 +83,9 @@ void credentials_are_ours(Context& context) {
     who.struct_size = sizeof who;
     const CallMark mark(Call::credentials);
     expect(peer->credentials(end->get(), &who), {FERRY_OK}, "credentials");
-    require(who.uid == ::geteuid() && who.gid == ::getegid() && who.pid == ::getpid(), "the peer is uid ", who.uid,
-            " gid ", who.gid, " pid ", who.pid, " instead of ", ::geteuid(), " ", ::getegid(), " ", ::getpid());
+    const ferry_credentials own = own_credentials();
+    require(who.uid == own.uid && who.gid == own.gid && who.pid == own.pid, "the peer is uid ", who.uid, " gid ",
+            who.gid, " pid ", who.pid, " instead of ", own.uid, " ", own.gid, " ", own.pid);
   }
 }
 
@@ -122,22 +106,19 @@ std::int64_t receive_fds(Connection& to, std::vector<std::int32_t>& fds, std::ui
 
 void descriptors_are_passed(Context& context) {
   Pair pair = context.pair();
-  const Fd file(::open((context.directory() / "passed").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  const OpenFile file(context.directory() / "passed");
   const auto before = open_descriptors();
   for (const std::uint32_t count : {1u, 3u, FERRY_MAX_FDS}) {
-    const std::vector<std::int32_t> sent(count, file.get());
+    const std::vector<std::int32_t> sent(count, static_cast<std::int32_t>(file.handle()));
     expect(send_fds(pair.client, 10, sent), {10}, concat("send of ", count, " descriptors"));
     std::vector<std::int32_t> got(FERRY_MAX_FDS, -1);
     std::uint32_t received = FERRY_MAX_FDS;
     expect(receive_fds(pair.server, got, received), {10}, concat("receive of ", count, " descriptors"));
     require(received == count, received, " of ", count, " descriptors arrived");
-    struct stat ours {};
-    ::fstat(file.get(), &ours);
     for (std::uint32_t i = 0; i < received; ++i) {
-      struct stat theirs {};
-      require(::fstat(got[i], &theirs) == 0 && theirs.st_ino == ours.st_ino, "another file arrived");
+      require(describe_descriptor(got[i]) == describe_descriptor(sent[0]), "another file arrived");
       require(is_close_on_exec(got[i]), "a received descriptor is not close-on-exec");
-      ::close(got[i]);
+      close_descriptor(got[i]);
     }
   }
   require(open_descriptors() == before, "passing descriptors leaves some open");
@@ -145,9 +126,9 @@ void descriptors_are_passed(Context& context) {
 
 void unwanted_descriptors_are_closed(Context& context) {
   Pair pair = context.pair();
-  const Fd file(::open((context.directory() / "passed").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  const OpenFile file(context.directory() / "passed");
   const auto before = open_descriptors();
-  const std::vector<std::int32_t> many(20, file.get());
+  const std::vector<std::int32_t> many(20, static_cast<std::int32_t>(file.handle()));
   expect(send_fds(pair.client, 10, many), {10}, "send of descriptors");
   expect_flow(pair.server, 10);  // a plain read
   require(open_descriptors() == before, "descriptors that arrived during a plain read stay open");
@@ -168,7 +149,7 @@ void files_arrive_whole(Context& context) {
   std::vector<std::uint8_t> content(total);
   fill(content, 0);
   std::ofstream(path, std::ios::binary).write(reinterpret_cast<const char*>(content.data()), total);
-  const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  const OpenFile file(path);
   auto reading = std::async(std::launch::async, [&] {
     expect_flow(pair.server, total - 5, 5);
     expect_end(pair.server);
@@ -176,12 +157,12 @@ void files_arrive_whole(Context& context) {
   });
   for (std::uint64_t position = 5; position < total;) {
     const CallMark mark(Call::file_send);
-    const std::int64_t sent = sender->send(pair.client.get(), file.get(), position, total - position, soon());
+    const std::int64_t sent = sender->send(pair.client.get(), file.handle(), position, total - position, soon());
     require(sent > 0, "file send returned ", result_text(sent));
     position += static_cast<std::uint64_t>(sent);
   }
-  expect(sender->send(pair.client.get(), file.get(), total, 100, soon()), {0}, "file send at the end of the file");
-  require(::lseek(file.get(), 0, SEEK_CUR) == 0, "file send moved the file's position");
+  expect(sender->send(pair.client.get(), file.handle(), total, 100, soon()), {0}, "file send at the end of the file");
+  require(file.position() == 0, "file send moved the file's position");
   expect(pair.client.finish(soon()), {FERRY_OK}, "finish");
   reading.get();
 }

@@ -2,16 +2,13 @@
 //
 // Nobody can know that another thread sleeps inside a call, so each test has rounds in which the interrupt comes at a
 // different moment. One that is lost shows as a call that never returns.
-#include <poll.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
-
 #include <future>
 #include <thread>
 
 #include "flow.hpp"
 #include "full_queue.hpp"
 #include "suite.hpp"
+#include "wait.hpp"
 
 namespace ferry::conformance {
 namespace {
@@ -102,19 +99,6 @@ void finish_is_interrupted(Context& context) {
   }
 }
 
-class CancelHandle {
- public:
-  CancelHandle() : fd_(::eventfd(0, EFD_CLOEXEC)) { require(fd_ >= 0, "eventfd"); }
-  CancelHandle(const CancelHandle&) = delete;
-  CancelHandle& operator=(const CancelHandle&) = delete;
-  ~CancelHandle() { ::close(fd_); }
-  void cancel() { require(::eventfd_write(fd_, 1) == 0, "eventfd_write"); }
-  int get() const noexcept { return fd_; }
-
- private:
-  int fd_;
-};
-
 void connect_is_cancelled(Context& context) {
   const auto queue = fill_queue(context);
   if (!queue) skip("connects to a listener that nobody serves never have to wait");
@@ -154,9 +138,7 @@ void interrupt_is_permanent_and_harmless(Context& context) {
   Pair pair = context.pair();
   send_flow(pair.client, 100);
   while (pair.server.arm(FERRY_READ) == FERRY_ARMED) {  // until the data has arrived
-    const ferry_pollable pollable = pair.server.pollable(FERRY_READ);
-    pollfd waited{static_cast<int>(pollable.handle), POLLIN, 0};
-    if (::poll(&waited, 1, 5000) == 1) break;
+    if (becomes_ready(pair.server.pollable(FERRY_READ), 5000)) break;
   }
   pair.server.interrupt();
   pair.server.interrupt();

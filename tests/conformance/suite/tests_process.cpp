@@ -1,6 +1,4 @@
 // Peers that die or freeze, as real processes do.
-#include <signal.h>
-
 #include <future>
 
 #include "flow.hpp"
@@ -81,14 +79,13 @@ void stopped_peer_goes_on(Context& context) {
   peer.send("echo");
   send_flow(server, 10);
   expect_flow(server, 10);
-  peer.signal(SIGSTOP);
-  peer.wait_until_stopped();
+  peer.stop();
   std::uint8_t byte = 0;
   expect_deadlines("read from a stopped peer", [&](std::int64_t deadline) { return server.read(&byte, 1, deadline); });
   constexpr std::uint64_t total = 3u << 20;
   auto writing = std::async(std::launch::async, [&] { send_flow(server, total); });
   writing.wait_for(std::chrono::milliseconds(50));
-  peer.signal(SIGCONT);
+  peer.go_on();
   std::vector<std::uint8_t> bytes(server.chunk());
   for (std::uint64_t position = 0; position < total;) {
     const std::int64_t got = server.read(bytes.data(), bytes.size(), soon());

@@ -1,6 +1,4 @@
 // arm and pollable: what an event loop lives on. A lost wake-up shows as a poll that never returns.
-#include <poll.h>
-
 #include <algorithm>
 #include <chrono>
 #include <future>
@@ -10,18 +8,12 @@
 #include "peer.hpp"
 #include "suite.hpp"
 #include "usage.hpp"
+#include "wait.hpp"
 
 namespace ferry::conformance {
 namespace {
 
 constexpr int wake_up_limit_ms = 5000;
-
-pollfd poll_entry(const ferry_pollable& pollable) {
-  short events = 0;
-  if ((pollable.events & FERRY_POLL_IN) != 0) events = static_cast<short>(events | POLLIN);
-  if ((pollable.events & FERRY_POLL_OUT) != 0) events = static_cast<short>(events | POLLOUT);
-  return {static_cast<int>(pollable.handle), events, 0};
-}
 
 /// Spins for 0 to 51 us, so that events fall into every gap between looking, arming and sleeping, narrow as they are.
 void uneven_pause(std::uint64_t round) {
@@ -36,9 +28,8 @@ void sleep_until_ready(Connection& connection, ferry_interest interest, std::uin
   const std::int32_t armed = connection.arm(interest);
   if (round % 3 == 2) uneven_pause(round);
   if (armed != FERRY_ARMED) return expect(armed, {FERRY_READY}, "arm");
-  pollfd waited = poll_entry(connection.pollable(interest));
-  require(::poll(&waited, 1, wake_up_limit_ms) == 1, "armed for ", interest == FERRY_READ ? "reading" : "writing",
-          " and not woken, after ", round, " bytes");
+  require(becomes_ready(connection.pollable(interest), wake_up_limit_ms), "armed for ",
+          interest == FERRY_READ ? "reading" : "writing", " and not woken, after ", round, " bytes");
 }
 
 /// Reads by arm and poll alone until `total` bytes of the flow have come.
@@ -146,8 +137,7 @@ void armed_means_asleep(Context& context) {
     std::uint8_t byte = 0;
     expect(pair.client.read(&byte, 1, FERRY_NO_WAIT), {FERRY_WOULD_BLOCK}, "read from a silent peer");
     if (pair.client.arm(FERRY_READ) == FERRY_ARMED) {
-      pollfd waited = poll_entry(pair.client.pollable(FERRY_READ));
-      ::poll(&waited, 1, 50);
+      static_cast<void>(becomes_ready(pair.client.pollable(FERRY_READ), 50));
     }
     require(++wakes <= 40, "a silent connection woke its reader ", wakes, " times within 200 ms");
   }

@@ -3,9 +3,11 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <filesystem>
+#include <cerrno>
+#include <cstring>
 #include <fstream>
 
+#include "check.hpp"
 #include "usage.hpp"
 
 namespace ferry::conformance {
@@ -22,6 +24,8 @@ std::set<int> open_descriptors() {
   }
   return open;
 }
+
+int taken_by_system_libraries() noexcept { return 0; }
 
 std::string describe_descriptor(int fd) {
   std::error_code ignored;
@@ -53,19 +57,39 @@ std::string signal_handling() {
   return text;
 }
 
-DescriptorLimit::DescriptorLimit(std::uint64_t limit) {
+bool NoDescriptors::is_possible() noexcept { return true; }
+
+NoDescriptors::NoDescriptors() {
   rlimit current{};
   ::getrlimit(RLIMIT_NOFILE, &current);
-  before_ = current.rlim_cur;
-  current.rlim_cur = limit;
+  limit_before_ = current.rlim_cur;
+  current.rlim_cur = static_cast<rlim_t>(*open_descriptors().rbegin()) + 1;
+  taken_.reserve(current.rlim_cur);
+  ::setrlimit(RLIMIT_NOFILE, &current);
+  for (int fd = ::dup(0); fd >= 0; fd = ::dup(0)) taken_.push_back(fd);  // the holes below
+}
+
+NoDescriptors::~NoDescriptors() {
+  for (const int fd : taken_) ::close(fd);
+  rlimit current{};
+  ::getrlimit(RLIMIT_NOFILE, &current);
+  current.rlim_cur = limit_before_;
   ::setrlimit(RLIMIT_NOFILE, &current);
 }
 
-DescriptorLimit::~DescriptorLimit() {
-  rlimit current{};
-  ::getrlimit(RLIMIT_NOFILE, &current);
-  current.rlim_cur = before_;
-  ::setrlimit(RLIMIT_NOFILE, &current);
+OpenFile::OpenFile(const std::filesystem::path& path)
+    : handle_(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)) {
+  require(handle_ >= 0, "open: ", std::strerror(errno));
 }
+
+OpenFile::~OpenFile() { ::close(static_cast<int>(handle_)); }
+
+std::int64_t OpenFile::position() const { return ::lseek(static_cast<int>(handle_), 0, SEEK_CUR); }
+
+bool is_wine() noexcept { return false; }
+
+void close_descriptor(int fd) { ::close(fd); }
+
+ferry_credentials own_credentials() { return {sizeof(ferry_credentials), 0, ::geteuid(), ::getegid(), ::getpid()}; }
 
 }  // namespace ferry::conformance

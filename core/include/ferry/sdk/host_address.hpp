@@ -14,6 +14,9 @@
 
 namespace ferry::plugin {
 
+/// The version of IP, where an address leaves a choice.
+enum class AddressFamily : std::uint8_t { any, ipv4, ipv6 };
+
 enum class HostKind : std::uint8_t { every_interface, ipv4, ipv6, name };
 
 struct HostAddress {

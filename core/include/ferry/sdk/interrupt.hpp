@@ -25,7 +25,8 @@ class Interrupt {
   void raise() noexcept;
 
   /// What a sleeper polls for POLLIN beside its own descriptor: an eventfd (at least 0), `raised`, or `none` when the
-  /// process is out of descriptors. To be asked before each sleep. Does not block.
+  /// process is out of descriptors. On Windows a manual-reset event, whose handle has 32 significant bits on every
+  /// Windows. To be asked before each sleep. Does not block.
   int descriptor() noexcept;
 
  private:

@@ -1,4 +1,4 @@
-// errno in the ABI's words.
+// errno, on Windows GetLastError and WSAGetLastError, in the ABI's words.
 #pragma once
 
 #include <string>
@@ -8,7 +8,8 @@
 
 namespace ferry::plugin {
 
-/// The status that says best what `error` (an errno value, not EINTR) means for connect, bind, accept and their kin.
+/// The status that says best what `error` (an errno value, not EINTR; on Windows a system error code) means for
+/// connect, bind, accept and their kin.
 ferry_status status_of_errno(int error) noexcept;
 
 /// The system's text for `error`, without a full stop. Thread safe.

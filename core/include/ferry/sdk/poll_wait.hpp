@@ -6,20 +6,10 @@
 #include <cstdint>
 
 #include "ferry/abi.h"
+#include "ferry/sdk/clock.hpp"
 #include "ferry/sdk/interrupt.hpp"
 
 namespace ferry::plugin {
-
-/// CLOCK_MONOTONIC in nanoseconds: the clock of every deadline. Any thread.
-std::int64_t monotonic_ns() noexcept;
-
-/// True when the deadline is past (FERRY_NO_WAIT is, FERRY_FOREVER never).
-bool deadline_passed(std::int64_t deadline_ns) noexcept;
-
-/// FERRY_WOULD_BLOCK for FERRY_NO_WAIT, else FERRY_TIMED_OUT: what a call returns that may not wait longer.
-constexpr ferry_status out_of_time(std::int64_t deadline_ns) noexcept {
-  return deadline_ns == FERRY_NO_WAIT ? FERRY_WOULD_BLOCK : FERRY_TIMED_OUT;
-}
 
 /// poll(2) with an absolute deadline at nanosecond resolution; continues after a signal. Looks once even when the
 /// deadline is past. Returns how many entries have revents (at least 1), or FERRY_WOULD_BLOCK (only for

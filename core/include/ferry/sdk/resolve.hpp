@@ -17,8 +17,6 @@
 
 namespace ferry::plugin {
 
-enum class AddressFamily : std::uint8_t { any, ipv4, ipv6 };
-
 struct SocketAddress {
   sockaddr_storage storage{};
   socklen_t size = 0;

@@ -1,8 +1,6 @@
-#include <poll.h>
-
 #include <algorithm>
-#include <array>
 #include <chrono>
+#include <mutex>
 #include <thread>
 
 #include "event.hpp"
@@ -86,13 +84,9 @@ class Race {
   }
 
   void wait() {
-    std::array<pollfd, 2> events{{{news_.fd(), POLLIN, 0}, {-1, POLLIN, 0}}};
-    const bool cancellable = cancel_ != nullptr && cancel_->handle >= 0;
-    if (cancellable) events[1].fd = static_cast<int>(cancel_->handle);
-    // Every attempt under way ends at the deadline by itself; an EINTR is one more turn of the loop.
+    // Every attempt under way ends at the deadline by itself; waking early is one more turn of the loop.
     const Deadline next_start = started_ < lanes_.size() ? Deadline::at_ns(next_start_ns_) : Deadline::never();
-    ::poll(events.data(), events.size(), next_start.timeout_ms());
-    if (events[1].revents != 0) interrupted_ = true;
+    if (news_.wait_beside(cancel_, next_start)) interrupted_ = true;
   }
 
   Status report(Connection& out, std::vector<Attempt>& attempts) {

@@ -1,13 +1,11 @@
-#include <signal.h>
-#include <stdlib.h>
-#include <sys/prctl.h>
+#include "in_process.hpp"
 
 #include <algorithm>
 #include <iostream>
 #include <optional>
 
-#include "in_process.hpp"
 #include "peer.hpp"
+#include "process.hpp"
 #include "suite.hpp"
 #include "support/temporary_directory.hpp"
 
@@ -42,10 +40,7 @@ int run_in_process(const Settings& settings, const std::vector<std::string>& sel
   std::optional<test::TemporaryDirectory> own;  // a test that a person starts; the runner's get theirs from the runner
   if (!by_runner) own.emplace();
   const WorkDir work{by_runner ? settings.work_dir : own->path()};
-  if (by_runner) {
-    ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // no test outlives an interrupted runner
-    ::signal(SIGPIPE, SIG_DFL);          // an inherited "ignore" would hide a plugin that raises it
-  }
+  if (by_runner) be_a_test_process();
   std::filesystem::create_directories(work.files());
   Report report(work.report());
   set_report(report, settings.as_peer ? Side::peer : Side::test);

@@ -1,14 +1,10 @@
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <unistd.h>
+#include "report.hpp"
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <cstring>
-#include <system_error>
 
-#include "report.hpp"
+#include "report_page.hpp"
 
 namespace ferry::conformance {
 namespace {
@@ -69,20 +65,9 @@ std::atomic<std::uint32_t>* own_slot() noexcept {
 
 std::string_view name_of(Call call) noexcept { return call_names[static_cast<std::size_t>(call)]; }
 
-Report::Report(const std::filesystem::path& file) {
-  const int fd = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  if (fd < 0) throw std::system_error(errno, std::generic_category(), file.string());
-  void* mapped = MAP_FAILED;
-  if (::ftruncate(fd, sizeof(ReportPage)) == 0) {
-    mapped = ::mmap(nullptr, sizeof(ReportPage), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-  }
-  const int error = errno;
-  ::close(fd);
-  if (mapped == MAP_FAILED) throw std::system_error(error, std::generic_category(), file.string());
-  page_ = static_cast<ReportPage*>(mapped);
-}
+Report::Report(const std::filesystem::path& file) : page_(map_report(file)) {}
 
-Report::~Report() { ::munmap(page_, sizeof(ReportPage)); }
+Report::~Report() { unmap_report(page_); }
 
 void Report::finish(Outcome outcome, std::string_view text) noexcept {
   const std::size_t size = std::min(text.size(), sizeof page_->text - 1);

@@ -1,0 +1,15 @@
+// Which verbs there are.
+#pragma once
+
+#include <span>
+
+#include "context.hpp"
+
+namespace ferry::host {
+
+using AddVerb = void(CLI::App&, Context&);
+
+/// Those that not every system has.
+std::span<AddVerb* const> system_verbs();
+
+}  // namespace ferry::host
