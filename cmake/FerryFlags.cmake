@@ -13,3 +13,7 @@ if(FERRY_SANITIZE)
   target_compile_options(ferry_flags INTERFACE $<$<COMPILE_LANG_AND_ID:CXX,Clang>:-fno-sanitize=function,vptr>)
   target_link_options(ferry_flags INTERFACE -fsanitize=${FERRY_SANITIZE})
 endif()
+if(WIN32)
+  # Windows 10 1709, which has TCP_KEEPIDLE and SIO_TCP_INFO.
+  target_compile_definitions(ferry_flags INTERFACE _WIN32_WINNT=0x0A00 NTDDI_VERSION=0x0A000004 WIN32_LEAN_AND_MEAN NOMINMAX)
+endif()

@@ -19,6 +19,9 @@ function(ferry_add_plugin name)
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     target_compile_options(plugin_${name} PRIVATE -fno-gnu-unique)
   endif()
+  if(WIN32) # a DLL exports what FERRY_PLUGIN_EXPORT says and nothing else, and leaves nothing undefined
+    return()
+  endif()
   target_link_options(plugin_${name} PRIVATE -Wl,--version-script=${FERRY_EXPORTS})
   if(NOT FERRY_SANITIZE) # a sanitizer's runtime stays in the program, so its symbols are undefined here
     target_link_options(plugin_${name} PRIVATE -Wl,-z,defs)

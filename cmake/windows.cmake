@@ -1,0 +1,18 @@
+# Toolchain: mingw-w64 with POSIX threads, everything linked in statically, tests run by Wine. See scripts/test-windows.
+set(CMAKE_SYSTEM_NAME Windows)
+set(CMAKE_SYSTEM_PROCESSOR x86_64)
+set(CMAKE_C_COMPILER x86_64-w64-mingw32-gcc-posix)
+set(CMAKE_CXX_COMPILER x86_64-w64-mingw32-g++-posix)
+set(CMAKE_RC_COMPILER x86_64-w64-mingw32-windres)
+foreach(kind EXE SHARED MODULE)
+  set(CMAKE_${kind}_LINKER_FLAGS_INIT -static)
+endforeach()
+
+set(windows_dependencies ${CMAKE_CURRENT_LIST_DIR}/../build/windows-dependencies)
+set(ENV{PKG_CONFIG_LIBDIR} ${windows_dependencies}/lib/pkgconfig)
+set(CMAKE_FIND_ROOT_PATH /usr/x86_64-w64-mingw32 ${windows_dependencies})
+set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
+foreach(kind LIBRARY INCLUDE PACKAGE)
+  set(CMAKE_FIND_ROOT_PATH_MODE_${kind} ONLY)
+endforeach()
+set(CMAKE_CROSSCOMPILING_EMULATOR ${CMAKE_CURRENT_LIST_DIR}/../scripts/wine)

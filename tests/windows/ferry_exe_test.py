@@ -1,0 +1,144 @@
+"""ferry.exe with its plugins as DLLs, under Wine. Programs write to files: a pipe would stay open with Wine's services."""
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+import unittest
+
+FERRY = os.environ["FERRY_BIN"]
+WINE = os.environ["FERRY_WINE"]
+THIRD_PARTY = os.environ["FERRY_THIRD_PARTY"]
+LIMIT_S = 60
+
+
+class Ferry:
+    """A running ferry.exe."""
+
+    def __init__(self, directory, *arguments):
+        self.files = [open(tempfile.mkstemp(dir=directory)[1], "w+b") for _ in range(2)]
+        prefix = os.environ["FERRY_WINE_PREFIX"]
+        self.process = subprocess.Popen(
+            ["wine", FERRY, *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=self.files[0], stderr=self.files[1],
+            env={**os.environ, "WINEPREFIX": prefix, "WINEDEBUG": "-all", "WINEDLLOVERRIDES": "winedbg.exe=d"})
+
+    def text(self, which):
+        with open(self.files[which].name, "rb") as file:
+            return file.read().decode(errors="replace").replace("\r\n", "\n")
+
+    def listening(self, count=1):
+        """The descriptors of the first `count` readiness lines."""
+        end = time.monotonic() + LIMIT_S
+        while time.monotonic() < end and self.process.poll() is None:
+            found = re.findall(r"^listening (\S+)$", self.text(0), re.M)
+            if len(found) >= count:
+                return found
+            time.sleep(0.05)  # a file has no event to wait for
+        raise AssertionError(f"not listening: {self.text(0)}{self.text(1)}")
+
+    def close(self):
+        self.process.kill()
+        self.process.wait(LIMIT_S)
+        for file in self.files:
+            file.close()
+
+
+def run(*arguments, expect=0):
+    """Runs ferry.exe to its end and returns what it printed."""
+    done = subprocess.run([WINE, FERRY, *map(str, arguments)], stdin=subprocess.DEVNULL, capture_output=True,
+                          timeout=LIMIT_S)
+    text = done.stdout.decode().replace("\r\n", "\n")
+    assert done.returncode == expect, f"exit code {done.returncode}: {text}{done.stderr.decode()}"
+    return text
+
+
+def port_of(descriptor):
+    return int(descriptor.rsplit(":", 1)[1])
+
+
+def exchange(port, data):
+    """What comes back from `port` for `data`, up to the end."""
+    with socket.create_connection(("127.0.0.1", port), LIMIT_S) as peer:
+        peer.settimeout(LIMIT_S)
+        received = bytearray()
+        sent = 0
+        while len(received) < len(data):
+            if sent < len(data) and sent - len(received) < 1 << 16:
+                sent += peer.send(data[sent:sent + (1 << 15)])
+            else:
+                received += peer.recv(1 << 16)
+        peer.shutdown(socket.SHUT_WR)
+        rest = peer.recv(1)
+        return bytes(received) + rest
+
+
+class FerryExe(unittest.TestCase):
+    def setUp(self):
+        self.dir = tempfile.mkdtemp(prefix="ferry-")
+        self.addCleanup(shutil.rmtree, self.dir)
+
+    def start(self, *arguments):
+        ferry = Ferry(self.dir, *arguments)
+        self.addCleanup(ferry.close)
+        return ferry
+
+    def config(self, content):
+        path = os.path.join(self.dir, "app.json")
+        with open(path, "w") as file:
+            json.dump(content, file)
+        return path
+
+    def test_inspect_meets_each_plugin_in_a_process_of_its_own(self):
+        plugins = {plugin["name"]: plugin for plugin in json.loads(run("--json", "inspect"))}
+        self.assertLessEqual({"tcp", "npipe"}, set(plugins))
+        self.assertIn("half_close", plugins["tcp"]["capabilities"])
+        self.assertNotIn("half_close", plugins["npipe"]["capabilities"])
+
+    def test_explain_knows_the_three_spellings_of_a_pipe(self):
+        for spelling in ("npipe://./pipe/x", "tab.pipe://./pipe/x", r"\\.\pipe\x"):
+            self.assertIn("npipe", run("explain", spelling))
+
+    def test_check_says_what_is_wrong_with_a_config(self):
+        good = self.config({"services": [{"name": "e", "listen": ["npipe://./pipe/e"], "service": "echo"}]})
+        run("check", good)
+        bad = self.config({"services": [{"name": "e", "listen": ["npipe://./pipe/"], "service": "echo"}]})
+        run("check", bad, expect=3)
+
+    def test_serve_echoes_to_a_program_of_another_system(self):
+        config = self.config({"services": [{"name": "e", "listen": ["tcp://127.0.0.1:0"], "service": "echo"}]})
+        port = port_of(self.start("serve", config).listening()[0])
+        data = os.urandom(1 << 20)
+        self.assertEqual(exchange(port, data), data)
+
+    def test_relay_carries_tcp_over_a_named_pipe_and_back(self):
+        pipe = f"npipe://./pipe/relay-{os.getpid()}"
+        config = self.config({"services": [{"name": "e", "listen": [pipe], "service": "echo"}]})
+        self.start("serve", config).listening()
+        port = port_of(self.start("relay", "tcp://127.0.0.1:0", pipe).listening()[0])
+        data = os.urandom(1 << 20)
+        with socket.create_connection(("127.0.0.1", port), LIMIT_S) as peer:
+            peer.settimeout(LIMIT_S)
+            received = bytearray()
+            sent = 0
+            while len(received) < len(data):
+                if sent < len(data) and sent - len(received) < 1 << 16:
+                    sent += peer.send(data[sent:sent + (1 << 15)])
+                else:
+                    received += peer.recv(1 << 16)
+        self.assertEqual(bytes(received), data)
+
+    def test_bench_measures_both_transports(self):
+        out = run("bench", "tcp", "npipe", "--duration", "20ms", "--rounds", "1", "--measures", "ping-pong", "--pin", "-1")
+        self.assertIn("npipe", out)
+
+    def test_conform_takes_a_dll_of_somebody_else(self):
+        plugin = os.path.join(self.dir, os.path.basename(THIRD_PARTY))
+        shutil.copy(THIRD_PARTY, plugin)
+        self.assertIn("0 failed", run("conform", plugin, "--filter", "transfer.*"))
+
+
+if __name__ == "__main__":
+    unittest.main()
