@@ -9,6 +9,9 @@
 #include <filesystem>
 #include <system_error>
 
+#include "bench/own_certificate.hpp"
+#include "bench/raw_side.hpp"
+#include "bench/ring_side.hpp"
 #include "ferry/error.hpp"
 #include "ferry/sdk/unique_handle.hpp"
 
@@ -149,10 +152,15 @@ void pin_to(int cpu) {
   }
 }
 
-bool has_baseline(const std::string&) { return false; }
+std::vector<std::string> raw_sides(const std::string&, Measure, bool) { return {}; }
+
+bool is_bound(const std::string&) { return false; }
 
 std::unique_ptr<BaselineListener> baseline_listen(const std::string&, const std::string&) { no_baseline(); }
 
 std::unique_ptr<Side> baseline_connect(const std::string&, const std::string&, bool) { no_baseline(); }
+
+// None of the transports that Windows has takes certificates.
+std::vector<EndpointOption> own_certificate(const Plugin&, const std::filesystem::path&) { return {}; }
 
 }  // namespace ferry::bench
