@@ -45,7 +45,7 @@ class Wakeup {
   /// [waiter] From here on a notify() makes this eventfd readable: that of the engine, whose packets the waiter looks
   /// for.
   void prepare_to_lead(int eventfd_to_write) noexcept {
-    lead_fd_ = eventfd_to_write;
+    lead_fd_.store(eventfd_to_write, std::memory_order_relaxed);
     become(leading);
   }
 
@@ -66,9 +66,9 @@ class Wakeup {
 
   std::atomic<std::uint32_t> state_{idle};
   std::atomic<int> descriptor_{-1};
-  int lead_fd_ = -1;        // the waiter's, read by who finds the state `leading`
-  bool armed_ = false;      // the waiter's: it made the state `polled`, and has not looked since
-  std::uint64_t owed_ = 0;  // the waiter's: counts that are in the eventfd or on their way there
+  std::atomic<int> lead_fd_{-1};  // the same for good once it is set: a late notifier may still read it
+  bool armed_ = false;            // the waiter's: it made the state `polled`, and has not looked since
+  std::uint64_t owed_ = 0;        // the waiter's: counts that are in the eventfd or on their way there
 };
 
 }  // namespace ferry::quic

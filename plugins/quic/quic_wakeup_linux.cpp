@@ -78,7 +78,7 @@ void Wakeup::wake() noexcept {
   } else if (waiter == polled) {
     (void)::eventfd_write(descriptor_.load(std::memory_order_acquire), 1);
   } else if (waiter == leading) {
-    (void)::eventfd_write(lead_fd_, 1);
+    (void)::eventfd_write(lead_fd_.load(std::memory_order_relaxed), 1);
   }
 }
 
