@@ -42,7 +42,7 @@ struct Scenario {
 
 /// Memory that both threads share; made anew in each replay, with the same locations.
 struct Shared {
-  RingControlOf<model::Atomic> control;
+  RingControlOf<ModelMachine::Atomic> control;
   std::array<model::Plain, 2> bytes;
 };
 std::array<std::byte, 8> unused_memory;
