@@ -103,9 +103,9 @@ class Relayed(TestCase):
         start = time.monotonic()
         for _ in range(300):
             client.send(bytes(1000))
-        for _ in range(20):
+        for _ in range(10):
             server.recv(2000)
-        self.assertGreaterEqual(time.monotonic() - start, 0.019)
+        self.assertGreaterEqual(time.monotonic() - start, 0.009)
         counts = relay.stop()["up"]
         self.assertGreater(counts["overflowed"], 0)
 
