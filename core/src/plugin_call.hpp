@@ -8,6 +8,7 @@
 #include <string>
 
 #include "ferry/abi.h"
+#include "ferry/error.hpp"
 
 namespace ferry {
 
@@ -36,6 +37,13 @@ ferry_status call_plugin(ferry_error& error, Call&& call) {
   } catch (...) {
     return set_error(error, FERRY_INTERNAL, "the plugin let an exception out that is no std::exception");
   }
+}
+
+/// Runs `call`, which takes the error to fill, and throws Error unless it returns FERRY_OK.
+template <class Call>
+void checked_call(const char* operation, const std::string& target, Call&& call) {
+  ferry_error error = empty_error();
+  if (call_plugin(error, [&] { return call(&error); }) != FERRY_OK) throw_error(error, operation, target);
 }
 
 }  // namespace ferry

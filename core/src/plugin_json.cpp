@@ -27,7 +27,10 @@ ordered_json capabilities_json(std::uint64_t capabilities) {
                                  {FERRY_CAP_CREDENTIALS, "credentials"},
                                  {FERRY_CAP_FD_PASSING, "fd_passing"},
                                  {FERRY_CAP_ENCRYPTED, "encrypted"},
-                                 {FERRY_CAP_EPHEMERAL, "ephemeral"}});
+                                 {FERRY_CAP_EPHEMERAL, "ephemeral"},
+                                 {FERRY_CAP_STREAMS, "streams"},
+                                 {FERRY_CAP_DATAGRAMS, "datagrams"},
+                                 {FERRY_CAP_IDENTITY, "identity"}});
 }
 
 const char* type_name(ferry_option_type type) noexcept {

@@ -81,6 +81,9 @@ VALUE(FERRY_CAP_CREDENTIALS, 128);
 VALUE(FERRY_CAP_FD_PASSING, 256);
 VALUE(FERRY_CAP_ENCRYPTED, 512);
 VALUE(FERRY_CAP_EPHEMERAL, 1024);
+VALUE(FERRY_CAP_STREAMS, 2048);
+VALUE(FERRY_CAP_DATAGRAMS, 4096);
+VALUE(FERRY_CAP_IDENTITY, 8192);
 
 SIZE(ferry_status, 4);
 SIZE(ferry_option_type, 4);
@@ -255,6 +258,32 @@ OFFSET(ferry_fds, struct_size, 0);
 OFFSET(ferry_fds, reserved, 4);
 OFFSET(ferry_fds, send, 8);
 OFFSET(ferry_fds, receive, 16);
+
+SIZE(ferry_streams, 48);
+OFFSET(ferry_streams, struct_size, 0);
+OFFSET(ferry_streams, reserved, 4);
+OFFSET(ferry_streams, open, 8);
+OFFSET(ferry_streams, listen, 16);
+OFFSET(ferry_streams, reset, 24);
+OFFSET(ferry_streams, stop, 32);
+OFFSET(ferry_streams, code, 40);
+
+SIZE(ferry_datagrams, 24);
+OFFSET(ferry_datagrams, struct_size, 0);
+OFFSET(ferry_datagrams, reserved, 4);
+OFFSET(ferry_datagrams, open, 8);
+OFFSET(ferry_datagrams, max_size, 16);
+
+SIZE(ferry_identity, 16);
+OFFSET(ferry_identity, struct_size, 0);
+OFFSET(ferry_identity, reserved, 4);
+OFFSET(ferry_identity, get, 8);
+
+SIZE(ferry_path, 24);
+OFFSET(ferry_path, struct_size, 0);
+OFFSET(ferry_path, reserved, 4);
+OFFSET(ferry_path, move, 8);
+OFFSET(ferry_path, current, 16);
 
 SIZE(ferry_statistic, 24);
 OFFSET(ferry_statistic, name, 0);

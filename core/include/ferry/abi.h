@@ -452,7 +452,10 @@ enum {
   FERRY_CAP_CREDENTIALS = 128, /* connections have ferry.peer/1 */
   FERRY_CAP_FD_PASSING = 256,  /* connections have ferry.fds/1 */
   FERRY_CAP_ENCRYPTED = 512,   /* bytes on the wire are confidential and authenticated */
-  FERRY_CAP_EPHEMERAL = 1024   /* listen accepts `ephemeral_address`, and local_address tells what was chosen */
+  FERRY_CAP_EPHEMERAL = 1024,  /* listen accepts `ephemeral_address`, and local_address tells what was chosen */
+  FERRY_CAP_STREAMS = 2048,    /* connections have ferry.streams/1 */
+  FERRY_CAP_DATAGRAMS = 4096,  /* connections have ferry.datagrams/1 */
+  FERRY_CAP_IDENTITY = 8192    /* connections have ferry.identity/1 */
 };
 
 /* What `ferry_plugin_v1` is. All pointers are to static, constant data; the core reads it without calling
@@ -568,6 +571,97 @@ typedef struct ferry_fds {
   int64_t(FERRY_CALL* receive)(ferry_connection* connection, void* data, uint64_t size, int32_t* fds, uint32_t* count,
                                int64_t deadline_ns);
 } ferry_fds;
+
+/* ferry.streams/1: more byte streams to the same peer, beside the one that a connection is. Each is a ferry_connection
+ * of its own, with every operation and extension of the first, and none waits for another's bytes. The peers stay
+ * connected until the last of these handles is closed; a close or abort of any but the last concerns that stream alone.
+ */
+#define FERRY_EXT_STREAMS "ferry.streams/1"
+typedef struct ferry_streams {
+  uint32_t struct_size;
+  uint32_t reserved;
+
+  /* Opens a stream; the peer gets it from its listener. Waits while the peer allows no more. `error` may be NULL.
+   * Returns FERRY_OK, WOULD_BLOCK, TIMED_OUT, INTERRUPTED (`connection` was), RESET (the peers are not connected any
+   * more), NO_RESOURCES. Blocks until the deadline. [writer] */
+  ferry_status(FERRY_CALL* open)(ferry_connection* connection, int64_t deadline_ns, ferry_connection** out,
+                                 ferry_error* error);
+
+  /* Gives a listener for the streams that the peer opens, one at a time for all handles; the peer cannot open any
+   * before. Its accept returns CLOSED once the peers are not connected any more, its local_address names our end and
+   * cannot be dialled, and its close resets the streams that nobody has accepted. It counts as a handle. Returns
+   * FERRY_OK, ADDRESS_IN_USE (there is one), UNSUPPORTED (an option forbids it), RESET. Does not block. [any-thread] */
+  ferry_status(FERRY_CALL* listen)(ferry_connection* connection, ferry_listener** out, ferry_error* error);
+
+  /* Ends our direction at once: the peer's reads return RESET, and it can learn `code` (below 2^62). Bytes under way
+   * may be lost. Later writes return CLOSED; reading goes on. Does not block. Returns FERRY_OK, INVALID, RESET.
+   * [writer] */
+  ferry_status(FERRY_CALL* reset)(ferry_connection* connection, uint64_t code);
+
+  /* Asks the peer to send no more, for the reason `code`: its writes return RESET, and it can learn the code. What
+   * still comes is dropped, and later reads return CLOSED; writing goes on. Does not block. Returns FERRY_OK, INVALID,
+   * RESET. [reader] */
+  ferry_status(FERRY_CALL* stop)(ferry_connection* connection, uint64_t code);
+
+  /* The code that the peer gave when it reset what we read (FERRY_READ) or stopped what we write (FERRY_WRITE), or when
+   * it ended the connection; negative: WOULD_BLOCK, it gave none so far. Does not block. [any-thread] */
+  int64_t(FERRY_CALL* code)(ferry_connection* connection, ferry_interest direction);
+} ferry_streams;
+
+/* ferry.datagrams/1: messages to the same peer that are not repeated when the network loses them. They may be lost,
+ * come twice or overtake each other, and never hold up a stream. */
+#define FERRY_EXT_DATAGRAMS "ferry.datagrams/1"
+typedef struct ferry_datagrams {
+  uint32_t struct_size;
+  uint32_t reserved;
+
+  /* Gives the datagrams as a ferry_connection of kind FERRY_RECORDS, one at a time for all handles: read takes one,
+   * write sends one, arm and pollable wait for either. A write waits while earlier ones have not left; it returns
+   * TOO_LARGE above max_size, and UNSUPPORTED where the peer takes none. What arrives with nobody reading is kept up to
+   * the transport's limit, above which the transport's options say what is dropped. `max_record` is what fits any path.
+   * It counts as a handle; finish does not wait for what was sent. Returns FERRY_OK, ADDRESS_IN_USE (they are open
+   * already), UNSUPPORTED (an option forbids them), RESET. Does not block. [any-thread] */
+  ferry_status(FERRY_CALL* open)(ferry_connection* connection, ferry_connection** out, ferry_error* error);
+
+  /* The largest datagram, in bytes, that can be sent now; it changes with the path. 0: the peer takes none. Does not
+   * block. [any-thread] */
+  uint64_t(FERRY_CALL* max_size)(ferry_connection* connection);
+} ferry_datagrams;
+
+/* ferry.identity/1: who the peer has proven to be, and how the connection is protected. */
+#define FERRY_EXT_IDENTITY "ferry.identity/1"
+typedef int32_t ferry_identity_item;
+enum {
+  FERRY_IDENTITY_CERTIFICATE = 1, /* the peer's certificate, DER */
+  FERRY_IDENTITY_FINGERPRINT = 2, /* its SHA-256, 64 hexadecimal digits */
+  FERRY_IDENTITY_SUBJECT = 3,     /* its subject as RFC 4514 writes it, for example "CN=engine,O=Example" */
+  FERRY_IDENTITY_PROTOCOL = 4,    /* the application protocol agreed on (ALPN) */
+  FERRY_IDENTITY_CIPHER = 5,      /* for example "TLS1.3 AES-128-GCM" */
+  FERRY_IDENTITY_RESUMED = 6      /* "yes" or "no": an earlier session was resumed */
+};
+typedef struct ferry_identity {
+  uint32_t struct_size;
+  uint32_t reserved;
+  /* Copies an item, text without a NUL, into `data` if it fits in `size` bytes, and else leaves `data`, which may then
+   * be NULL, alone. Returns the bytes needed; 0: there is none, because the peer showed no certificate or the item is
+   * unknown. The same for the connection's life. Does not block. [any-thread] */
+  int64_t(FERRY_CALL* get)(ferry_connection* connection, ferry_identity_item item, void* data, uint64_t size);
+} ferry_identity;
+
+/* ferry.path/1: the network path of a connection that can change it while it lives. */
+#define FERRY_EXT_PATH "ferry.path/1"
+typedef struct ferry_path {
+  uint32_t struct_size;
+  uint32_t reserved;
+  /* Moves our end to the local address `local` ("host:port", port 0: any free one; NULL: another port where the system
+   * would choose to go out now). On failure the old path stays in use. Returns FERRY_OK once the peer has answered on
+   * the new path, or WOULD_BLOCK, TIMED_OUT, INTERRUPTED, INVALID, ADDRESS_IN_USE, NOT_FOUND, UNREACHABLE, UNSUPPORTED
+   * (a server's end, or a peer that forbids it), RESET. Blocks until the deadline. [writer] */
+  ferry_status(FERRY_CALL* move)(ferry_connection* connection, const char* local, int64_t deadline_ns,
+                                 ferry_error* error);
+  /* As a connection's info, with the addresses in use now. Does not block. [any-thread] */
+  ferry_status(FERRY_CALL* current)(ferry_connection* connection, ferry_connection_info* out);
+} ferry_path;
 
 /* ferry.statistics/1: named figures about a connection. */
 #define FERRY_EXT_STATISTICS "ferry.statistics/1"

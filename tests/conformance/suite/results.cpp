@@ -16,7 +16,8 @@ constexpr std::pair<std::uint64_t, std::string_view> capabilities[] = {
     {FERRY_CAP_LOCAL, "local"},           {FERRY_CAP_REMOTE, "remote"},
     {FERRY_CAP_LENDING, "lending"},       {FERRY_CAP_CREDENTIALS, "credentials"},
     {FERRY_CAP_FD_PASSING, "fd_passing"}, {FERRY_CAP_ENCRYPTED, "encrypted"},
-    {FERRY_CAP_EPHEMERAL, "ephemeral"},
+    {FERRY_CAP_EPHEMERAL, "ephemeral"},   {FERRY_CAP_STREAMS, "streams"},
+    {FERRY_CAP_DATAGRAMS, "datagrams"},   {FERRY_CAP_IDENTITY, "identity"},
 };
 
 std::string_view word(Outcome outcome) noexcept {
