@@ -99,7 +99,7 @@ void Acceptor::close() noexcept {
   }
   for (const auto& session : unwanted) {
     const std::shared_ptr<Stream> stream = session->primary();
-    session->handle_closed(*stream, true);
+    session->handle_closed(stream.get(), true);
   }
   retire_if_idle();
 }

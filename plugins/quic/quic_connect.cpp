@@ -85,7 +85,7 @@ class Race {
   void drop(Session& session) {
     const Engine::Inside inside(engine_);
     const std::shared_ptr<Stream> stream = session.primary();
-    session.handle_closed(*stream, true);
+    session.handle_closed(stream.get(), true);
   }
 
   void wait(std::int64_t until_ns, std::int64_t deadline_ns, const ferry_cancel* cancel) {

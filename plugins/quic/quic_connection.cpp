@@ -1,9 +1,14 @@
 #include "quic_connection.hpp"
 
+#include <string>
+
 #include "quic_statistics.hpp"
+#include "quic_stream_listener.hpp"
 
 namespace ferry::quic {
 namespace {
+
+constexpr std::uint64_t max_code = (std::uint64_t{1} << 62) - 1;  // RFC 9000, section 16
 
 constexpr ferry_statistics statistics_table = {
     sizeof(ferry_statistics), 0,
@@ -12,20 +17,94 @@ constexpr ferry_statistics statistics_table = {
           [&]() -> std::int32_t { return QuicConnection::from(connection).statistics(figures, capacity); });
     }};
 
+/// Hands over what `make` made, or says why it made nothing.
+template <class Out, class Make>
+ferry_status hand_over(Out** out, ferry_error* error, Make&& make) noexcept {
+  return plugin::guard(error, [&]() -> ferry_status {
+    ferry_status why_not = FERRY_WOULD_BLOCK;
+    auto made = make(why_not);
+    if (made == nullptr) return plugin::fail(error, why_not, plugin::text_of(why_not));
+    *out = made.release()->abi();
+    return FERRY_OK;
+  });
+}
+
+constexpr ferry_streams streams_table = {
+    sizeof(ferry_streams),
+    0,
+    [](ferry_connection* connection, std::int64_t deadline_ns, ferry_connection** out, ferry_error* error) noexcept {
+      return hand_over(out, error, [&](ferry_status& why_not) {
+        return QuicConnection::from(connection).open_stream(deadline_ns, why_not);
+      });
+    },
+    [](ferry_connection* connection, ferry_listener** out, ferry_error* error) noexcept {
+      return hand_over(out, error, [&](ferry_status& why_not) {
+        return QuicConnection::from(connection).listen_for_streams(why_not);
+      });
+    },
+    [](ferry_connection* connection, std::uint64_t code) noexcept {
+      return QuicConnection::from(connection).reset(code);
+    },
+    [](ferry_connection* connection, std::uint64_t code) noexcept {
+      return QuicConnection::from(connection).stop(code);
+    },
+    [](ferry_connection* connection, ferry_interest direction) noexcept -> std::int64_t {
+      return QuicConnection::from(connection).code(direction);
+    }};
+
 }  // namespace
 
 void QuicConnection::describe(ferry_connection_info& info) const {
-  const Session& session = *stream_->session();
-  plugin::copy_address(info.local_address, session.first_local().text());
-  plugin::copy_address(info.peer_address, session.first_peer().text());
+  plugin::copy_address(info.local_address, session().first_local().text());
+  plugin::copy_address(info.peer_address, session().first_peer().text());
 }
 
 std::int32_t QuicConnection::statistics(ferry_statistic* figures, std::uint32_t capacity) {
-  return read_statistics(engine_, *stream_->session(), figures, capacity);
+  return read_statistics(engine_, session(), figures, capacity);
+}
+
+std::unique_ptr<QuicConnection> QuicConnection::open_stream(std::int64_t deadline_ns, ferry_status& why_not) {
+  for (;;) {
+    std::shared_ptr<Stream> made;
+    {
+      const Engine::Inside inside(engine_);
+      why_not = session().open_stream(*stream_, made);
+    }
+    if (made != nullptr) return std::make_unique<QuicConnection>(engine_, std::move(made));
+    if (why_not != FERRY_WOULD_BLOCK) return nullptr;
+    why_not = stream_->wait_to_open(deadline_ns);
+    if (why_not != FERRY_OK) return nullptr;
+  }
+}
+
+std::unique_ptr<QuicStreamListener> QuicConnection::listen_for_streams(ferry_status& why_not) {
+  if (session().settings().streams == 0) {
+    throw plugin::Failure(FERRY_UNSUPPORTED, "the option streams=0 allows the peer none");
+  }
+  const Engine::Inside inside(engine_);
+  why_not = FERRY_RESET;
+  if (session().conn() == nullptr) return nullptr;
+  auto queue = session().listen_for_streams();
+  if (queue == nullptr) throw plugin::Failure(FERRY_ADDRESS_IN_USE, "this connection has a listener for streams");
+  return std::make_unique<QuicStreamListener>(engine_, stream_->session(), std::move(queue));
+}
+
+ferry_status QuicConnection::reset(std::uint64_t code) noexcept {
+  if (code > max_code) return FERRY_INVALID;
+  const Engine::Inside inside(engine_);
+  return session().reset_stream(*stream_, code);
+}
+
+ferry_status QuicConnection::stop(std::uint64_t code) noexcept {
+  if (code > max_code) return FERRY_INVALID;
+  const Engine::Inside inside(engine_);
+  return session().stop_stream(*stream_, code);
 }
 
 const void* QuicConnection::extension(std::string_view id) noexcept {
-  return id == FERRY_EXT_STATISTICS ? &statistics_table : nullptr;
+  if (id == FERRY_EXT_STATISTICS) return &statistics_table;
+  if (id == FERRY_EXT_STREAMS) return &streams_table;
+  return nullptr;
 }
 
 }  // namespace ferry::quic

@@ -8,6 +8,8 @@
 
 namespace ferry::quic {
 
+class QuicStreamListener;
+
 /// Members are the ABI's connection operations; abi.h has their contracts.
 class QuicConnection : public plugin::Connection<QuicConnection> {
  public:
@@ -16,7 +18,7 @@ class QuicConnection : public plugin::Connection<QuicConnection> {
       : engine_(engine), stream_(std::move(stream)) {}
   ~QuicConnection() {
     const Engine::Inside inside(engine_);
-    stream_->session()->handle_closed(*stream_, aborted_);
+    session().handle_closed(stream_.get(), aborted_);
   }
 
   std::int64_t read(void* data, std::uint64_t size, std::int64_t deadline_ns) {
@@ -36,12 +38,21 @@ class QuicConnection : public plugin::Connection<QuicConnection> {
 
   void describe(ferry_connection_info& info) const;
   void effective(ferry_value* values, std::uint32_t count) const noexcept {
-    read_back(stream_->session()->settings(), values, count);
+    read_back(session().settings(), values, count);
   }
   std::int32_t statistics(ferry_statistic* figures, std::uint32_t capacity);
   static const void* extension(std::string_view id) noexcept;
 
+  // ferry.streams/1
+  std::unique_ptr<QuicConnection> open_stream(std::int64_t deadline_ns, ferry_status& why_not);
+  std::unique_ptr<QuicStreamListener> listen_for_streams(ferry_status& why_not);
+  ferry_status reset(std::uint64_t code) noexcept;
+  ferry_status stop(std::uint64_t code) noexcept;
+  std::int64_t code(ferry_interest direction) const noexcept { return stream_->code(direction); }
+
  private:
+  Session& session() const noexcept { return *stream_->session(); }
+
   Engine& engine_;
   const std::shared_ptr<Stream> stream_;
   bool aborted_ = false;

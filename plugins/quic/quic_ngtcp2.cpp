@@ -5,6 +5,24 @@
 #include "quic_engine.hpp"
 
 namespace ferry::quic {
+namespace {
+
+// Where decrypt leaves what it finds while read_packet runs; ngtcp2 gives it nothing to tell connections apart by.
+thread_local Stops* current_stops = nullptr;
+
+int decrypt(std::uint8_t* out, const ngtcp2_crypto_aead* aead, const ngtcp2_crypto_aead_ctx* context,
+            const std::uint8_t* bytes, std::size_t size, const std::uint8_t* nonce, std::size_t nonce_size,
+            const std::uint8_t* header, std::size_t header_size) noexcept {
+  const int result = ngtcp2_crypto_decrypt_cb(out, aead, context, bytes, size, nonce, nonce_size, header, header_size);
+  const bool is_short = header_size > 0 && (header[0] & 0x80) == 0;
+  if (result == 0 && is_short && current_stops != nullptr && size > aead->max_overhead) {
+    const std::span room = std::span(current_stops->found).subspan(current_stops->count);
+    current_stops->count += find_stops({out, size - aead->max_overhead}, room);
+  }
+  return result;
+}
+
+}  // namespace
 
 CloseReason reason_of_peer(ngtcp2_conn* conn) {
   ngtcp2_connection_close_error error;
@@ -37,6 +55,16 @@ std::size_t write_close(ngtcp2_conn* conn, const CloseReason& reason, std::span<
   const ngtcp2_ssize size =
       ngtcp2_conn_write_connection_close(conn, nullptr, nullptr, out.data(), out.size(), &error, now);
   return size > 0 ? static_cast<std::size_t>(size) : 0;
+}
+
+int read_packet(ngtcp2_conn* conn, const ngtcp2_path& path, std::uint8_t ecn, std::span<const std::uint8_t> bytes,
+                std::uint64_t now, Stops& stops) noexcept {
+  ngtcp2_pkt_info info{};
+  info.ecn = ecn;
+  current_stops = &stops;
+  const int result = ngtcp2_conn_read_pkt(conn, &path, &info, bytes.data(), bytes.size(), now);
+  current_stops = nullptr;
+  return result;
 }
 
 ngtcp2_path path_between(const SocketAddress& local, const SocketAddress& remote) noexcept {
@@ -108,7 +136,7 @@ ngtcp2_callbacks crypto_callbacks(bool server) noexcept {
   }
   out.recv_crypto_data = ngtcp2_crypto_recv_crypto_data_cb;
   out.encrypt = ngtcp2_crypto_encrypt_cb;
-  out.decrypt = ngtcp2_crypto_decrypt_cb;
+  out.decrypt = decrypt;
   out.hp_mask = ngtcp2_crypto_hp_mask_cb;
   out.update_key = ngtcp2_crypto_update_key_cb;
   out.delete_crypto_aead_ctx = ngtcp2_crypto_delete_crypto_aead_ctx_cb;

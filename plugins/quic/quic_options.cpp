@@ -90,6 +90,8 @@ constexpr std::array<ferry_option, option_count> option_table = {
     row::duration("keepalive", "0s", 0, hour_ns, "silence after which a ping is sent; 0 sends none"),
     row::size("sndbuf", "4MiB", 16 << 10, 1 << 30, "unacknowledged bytes a stream takes before writes wait"),
     row::size("rcvbuf", "4MiB", 16 << 10, 1 << 30, "unread bytes that the peer may send on a stream"),
+    row::integer("streams", "100", 0, 65535,
+                 "streams that the peer may have open at once beside the first, once the application listens for them"),
     row::integer("backlog", "1024", 1, 65535,
                  "clients that may wait for accept, handshakes under way included; further ones wait for room",
                  listening),
@@ -115,6 +117,7 @@ Settings::Settings(plugin::Options options)
       keepalive_ns(static_cast<std::uint64_t>(options.integer(option_keepalive))),
       send_buffer(static_cast<std::uint64_t>(options.integer(option_sndbuf))),
       window(static_cast<std::uint64_t>(options.integer(option_rcvbuf))),
+      streams(static_cast<std::uint32_t>(options.integer(option_streams))),
       backlog(static_cast<std::uint32_t>(options.integer(option_backlog))),
       retry(choice<Retry>(options.text(option_retry), retry_choices)),
       keylog(options.text(option_keylog)),
@@ -145,6 +148,7 @@ void read_back(const Settings& settings, ferry_value* values, std::uint32_t coun
   number(option_keepalive, static_cast<std::int64_t>(settings.keepalive_ns));
   number(option_sndbuf, static_cast<std::int64_t>(settings.send_buffer));
   number(option_rcvbuf, static_cast<std::int64_t>(settings.window));
+  number(option_streams, settings.streams);
   number(option_backlog, settings.backlog);
   text(option_retry, retry_choices[static_cast<int>(settings.retry)]);
 }

@@ -26,6 +26,7 @@ enum Option : std::uint32_t {
   option_keepalive,
   option_sndbuf,
   option_rcvbuf,
+  option_streams,
   option_backlog,
   option_retry,
   option_keylog,
@@ -62,6 +63,7 @@ struct Settings {
   std::uint64_t keepalive_ns;  ///< 0: none
   std::uint64_t send_buffer;
   std::uint64_t window;
+  std::uint32_t streams;
   std::uint32_t backlog;
   Retry retry;
   std::string keylog;

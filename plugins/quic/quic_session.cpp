@@ -18,6 +18,7 @@ constexpr std::size_t initial_destination_bytes = 16;
 constexpr std::uint64_t max_ack_delay_ns = 5'000'000;
 constexpr std::uint64_t active_connection_ids = 4;
 constexpr std::uint64_t linger_ns = 1'000'000'000;
+constexpr std::uint64_t credit_steps_per_window = 8;
 
 Session& session_of(void* user_data) noexcept { return *static_cast<Session*>(user_data); }
 
@@ -34,8 +35,8 @@ struct Callbacks {
     out.stream_open = stream_open;
     out.stream_close = stream_close;
     out.stream_reset = stream_reset;
-    out.stream_stop_sending = stop_sending;
     out.extend_max_stream_data = window_opened;
+    out.extend_max_local_streams_bidi = more_streams;
     out.path_validation = path_validated;
     out.get_new_connection_id = new_connection_id;
     out.remove_connection_id = remove_connection_id;
@@ -52,7 +53,7 @@ struct Callbacks {
         session.primary_->id = -1;
         return NGTCP2_ERR_CALLBACK_FAILURE;
       }
-      session.must_announce_ = true;
+      session.primary_->must_announce = true;
       session.queue(*session.primary_);
       // A client that was asked for a certificate does not know yet what the server thinks of it.
       if (session.tls_->was_asked_for_certificate()) return 0;
@@ -70,7 +71,10 @@ struct Callbacks {
   static int stream_data(ngtcp2_conn* conn, std::uint32_t flags, std::int64_t id, std::uint64_t,
                          const std::uint8_t* data, std::size_t size, void* user_data, void* stream_user_data) noexcept {
     auto* stream = static_cast<Stream*>(stream_user_data);
-    if (stream == nullptr) return 0;
+    if (stream == nullptr) {  // of a stream that nobody wanted
+      ngtcp2_conn_extend_max_offset(conn, size);
+      return 0;
+    }
     try {
       stream->arrived({data, size});
       session_of(user_data).engine_.tell_later(*stream);
@@ -99,43 +103,52 @@ struct Callbacks {
     return 0;
   }
 
-  static int stream_open(ngtcp2_conn* conn, std::int64_t id, void* user_data) noexcept {
-    Session& session = session_of(user_data);
-    Stream& stream = *session.primary_;
-    if (!session.server_ || stream.id >= 0) return NGTCP2_ERR_CALLBACK_FAILURE;  // the stream limit admits one
-    stream.id = id;
-    (void)ngtcp2_conn_set_stream_user_data(conn, id, &stream);
-    session.queue(stream);
-    return 0;
+  static int stream_open(ngtcp2_conn*, std::int64_t id, void* user_data) noexcept {
+    try {
+      return session_of(user_data).peer_opened(id) ? 0 : NGTCP2_ERR_CALLBACK_FAILURE;
+    } catch (const std::bad_alloc&) {
+      return NGTCP2_ERR_CALLBACK_FAILURE;
+    }
   }
 
-  static int stream_close(ngtcp2_conn*, std::uint32_t, std::int64_t, std::uint64_t, void*,
+  static int stream_close(ngtcp2_conn* conn, std::uint32_t, std::int64_t id, std::uint64_t, void* user_data,
                           void* stream_user_data) noexcept {
+    Session& session = session_of(user_data);
+    session.losses_of_closed_ += ngtcp2_conn_get_stream_loss_count(conn, id);
     auto* stream = static_cast<Stream*>(stream_user_data);
-    if (stream == nullptr) return 0;
+    if (stream == nullptr) {
+      if (session.is_peers(id)) ngtcp2_conn_extend_max_streams_bidi(conn, 1);
+      return 0;
+    }
     stream->closed = true;
     if (stream->all_acknowledged()) stream->fin_acknowledged();
     stream->end_reading(Direction::reset);  // unless it has ended in order
     stream->end_writing();
+    if (stream->released) session.retire(*stream);
     return 0;
   }
 
-  static int stream_reset(ngtcp2_conn*, std::int64_t, std::uint64_t, std::uint64_t, void* user_data,
+  static int stream_reset(ngtcp2_conn*, std::int64_t id, std::uint64_t, std::uint64_t code, void* user_data,
                           void* stream_user_data) noexcept {
-    if (auto* stream = static_cast<Stream*>(stream_user_data)) {
-      stream->end_reading(Direction::reset);
-      return 0;
+    auto* stream = static_cast<Stream*>(stream_user_data);
+    if (stream == nullptr) {
+      // ngtcp2 0.12.1 opens no stream whose reset is the first it hears of it, and takes it for over in both
+      // directions. Of further streams, nobody has heard.
+      Session& session = session_of(user_data);
+      if (id != 0 || !session.server_ || session.primary_->id >= 0) return 0;
+      stream = session.primary_.get();
+      stream->note_code(FERRY_WRITE, code);
+      stream->end_writing();
     }
-    // ngtcp2 0.12.1 opens no stream whose reset is the first it hears of it, and takes it for over in both directions.
-    Stream& stream = *session_of(user_data).primary_;
-    if (stream.id >= 0) return 0;
-    stream.end_writing();
-    stream.end_reading(Direction::reset);
+    stream->note_code(FERRY_READ, code);
+    stream->end_reading(Direction::reset);
     return 0;
   }
 
-  static int stop_sending(ngtcp2_conn*, std::int64_t, std::uint64_t, void*, void* stream_user_data) noexcept {
-    if (auto* stream = static_cast<Stream*>(stream_user_data)) stream->end_writing();
+  static int more_streams(ngtcp2_conn*, std::uint64_t, void* user_data) noexcept {
+    Session& session = session_of(user_data);
+    for (const auto& stream : session.openers_) stream->allow_opening();
+    session.openers_.clear();
     return 0;
   }
 
@@ -218,8 +231,7 @@ ngtcp2_transport_params Session::transport_params() const noexcept {
 }
 
 void Session::add_to_engine() {
-  primary_ = std::make_shared<Stream>(engine_, shared_from_this(), settings_->send_buffer, settings_->window);
-  streams_.push_back(primary_);
+  primary_ = make_stream(-1, settings_->window / credit_steps_per_window);
   tls_->serve(conn_);
   ngtcp2_conn_set_tls_native_handle(conn_, tls_->get());
   if (settings_->keepalive_ns != 0) ngtcp2_conn_set_keep_alive_timeout(conn_, settings_->keepalive_ns);
@@ -302,10 +314,10 @@ void Session::on_packet(const Packet& packet, std::uint64_t now) {
   const ngtcp2_path path = path_between(packet.local, packet.remote);
   ++counters_.packets_received;
   counters_.bytes_received += packet.bytes.size();
-  ngtcp2_pkt_info info{};
-  info.ecn = packet.ecn;
-  const int result = ngtcp2_conn_read_pkt(conn_, &path, &info, packet.bytes.data(), packet.bytes.size(), now);
+  Stops stops;
+  const int result = read_packet(conn_, path, packet.ecn, packet.bytes, now, stops);
   if (result != 0) return read_failed(result, now);
+  for (std::size_t i = 0; i < stops.count; ++i) peer_stopped(stops.found[i]);
   if (protocol_missing_) {
     const std::string text =
         server_ ? "the client names no application protocol" : "the server chose no application protocol";
@@ -358,29 +370,23 @@ void Session::expired(std::uint64_t now) {
   engine_.flush_later(*this);
 }
 
-void Session::handle_closed(Stream& stream, bool abort) noexcept {
-  stream.discard_input();
+void Session::handle_closed(Stream* stream, bool abort) noexcept {
+  if (stream != nullptr) close_stream(*stream, abort);
   if (--handles_ > 0) return;
-  if (conn_ != nullptr) end(stream, abort);
+  if (conn_ != nullptr) end(abort);
   release_streams();
 }
 
 /// The last handle is gone: says good-bye, at once if that loses nothing.
-void Session::end(Stream& stream, bool abort) noexcept {
+void Session::end(bool abort) noexcept {
   const std::uint64_t now = now_ns();
-  if (abort) return close_with({CloseReason::Kind::application, 1, "aborted"}, now);
-  const bool finished = stream.is_fin_acknowledged();
-  if (finished && (server_ || stream.reading() == Direction::open) && phase() == Phase::established) {
+  if (abort) return close_with({CloseReason::Kind::application, code_of_abort, "aborted"}, now);
+  if (has_written_all() && (server_ || reads_on()) && phase() == Phase::established) {
     // Every byte of ours was acknowledged, but some peers (quic-go) drop what their application has not read yet when
     // the connection closes: they get the time to come to their own end.
     lingering_ = true;
     linger_until_ = now + linger_ns;
-    (void)ngtcp2_conn_shutdown_stream_read(conn_, stream.id, 0);
     return engine_.flush_later(*this);
-  }
-  if (!finished) {
-    stream.end_output();
-    queue(stream);
   }
   // The last packets are written as if an acknowledgement that may wait had waited long enough: the peer's `finish`
   // counts on it, and nothing else will carry it.

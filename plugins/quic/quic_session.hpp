@@ -20,9 +20,13 @@
 #include "quic_options.hpp"
 #include "quic_qlog.hpp"
 #include "quic_stream.hpp"
+#include "quic_stream_queue.hpp"
 #include "quic_tls.hpp"
 
 namespace ferry::quic {
+
+/// What an `abort` tells the peer.
+inline constexpr std::uint64_t code_of_abort = 1;
 
 enum class Phase : std::uint8_t { connecting, established, failed, closed };
 
@@ -58,6 +62,7 @@ class Session final : public std::enable_shared_from_this<Session>, public Timed
   bool is_of(const Acceptor& acceptor) const noexcept { return acceptor_.get() == &acceptor; }
   const Settings& settings() const noexcept { return *settings_; }
   bool is_server() const noexcept { return server_; }
+  bool is_peers(std::int64_t stream_id) const noexcept { return (stream_id & 1) == (server_ ? 0 : 1); }
   /// With phase failed.
   ferry_status failure() const noexcept { return failure_; }
   const std::string& failure_text() const noexcept { return failure_text_; }
@@ -82,8 +87,16 @@ class Session final : public std::enable_shared_from_this<Session>, public Timed
 
   // ---- For the handles.
   void handle_made() noexcept { ++handles_; }
-  /// The application lets go of a stream; with its last handle the connection ends.
-  void handle_closed(Stream& stream, bool abort) noexcept;
+  /// The application lets go of a stream, or of a handle that is none (null); with the last the connection ends.
+  void handle_closed(Stream* stream, bool abort) noexcept;
+  /// Opens a stream, its handle counted. FERRY_WOULD_BLOCK: the peer allows no more; `asking` can wait for it.
+  ferry_status open_stream(Stream& asking, std::shared_ptr<Stream>& out);
+  /// Lets the peer open streams, a handle counted. Null: somebody does already.
+  std::shared_ptr<StreamQueue> listen_for_streams();
+  /// What nobody has accepted is reset, and the handle is given up.
+  void stop_listening_for_streams(StreamQueue& queue) noexcept;
+  ferry_status reset_stream(Stream& stream, std::uint64_t code) noexcept;
+  ferry_status stop_stream(Stream& stream, std::uint64_t code) noexcept;
   /// The last ones known, when the connection is over.
   PathFigures path_figures() noexcept;
   Counters counters() noexcept;
@@ -109,6 +122,16 @@ class Session final : public std::enable_shared_from_this<Session>, public Timed
   void add_to_engine();
   void established();
 
+  // Streams: quic_session_streams.cpp.
+  std::shared_ptr<Stream> make_stream(std::int64_t id, std::uint64_t credit_step);
+  void use_streams() noexcept;
+  bool peer_opened(std::int64_t id);
+  void peer_stopped(const StopSending& stop) noexcept;
+  void close_stream(Stream& stream, bool abort) noexcept;
+  void retire(Stream& stream) noexcept;
+  bool reads_on() const noexcept;
+  bool has_written_all() const noexcept;
+
   // Output: quic_session_output.cpp.
   void queue(Stream& stream);
   void unblock();
@@ -128,7 +151,7 @@ class Session final : public std::enable_shared_from_this<Session>, public Timed
   void leave_engine() noexcept;
   void repeat_close(std::uint64_t now);
 
-  void end(Stream& stream, bool abort) noexcept;
+  void end(bool abort) noexcept;
   void release_streams() noexcept;
 
   UdpSocket& socket() noexcept;
@@ -148,7 +171,11 @@ class Session final : public std::enable_shared_from_this<Session>, public Timed
   std::vector<std::shared_ptr<Stream>> streams_;  // those that ngtcp2 knows, or will
   std::vector<Stream*> ready_;                    // those that have output and may send it, served in turn
   bool any_blocked_ = false;
-  bool must_announce_ = false;  // the primary stream, before its first byte, so that the peer may use it
+  bool uses_streams_ = false;                     // beside the primary one
+  std::shared_ptr<StreamQueue> peers_streams_;    // null: nobody has asked for them
+  bool listens_no_more_ = false;                  // for them
+  std::vector<std::shared_ptr<Stream>> openers_;  // whose applications wait for the peer to allow another stream
+  std::uint64_t losses_of_closed_ = 0;
 
   std::atomic<Phase> phase_{Phase::connecting};
   ferry_status failure_ = FERRY_OK;

@@ -84,6 +84,13 @@ void Session::read_failed(int error, std::uint64_t now) {
 
 void Session::peer_closed(std::uint64_t now) {
   const CloseReason reason = reason_of_peer(conn_);
+  if (reason.kind == CloseReason::Kind::application) {
+    for (const auto& stream : streams_) {
+      for (const ferry_interest direction : {ferry_interest{FERRY_READ}, ferry_interest{FERRY_WRITE}}) {
+        if (stream->code(direction) < 0) stream->note_code(direction, reason.code);
+      }
+    }
+  }
   fail(status_of(reason), describe(reason, !server_));
   const std::uint64_t pto = ngtcp2_conn_get_pto(conn_);
   forget_connection();
@@ -131,6 +138,9 @@ void Session::forget_connection() noexcept {
     (void)counters();
     (void)path_figures();
   }
+  for (const auto& stream : openers_) stream->allow_opening();  // to find that there is none
+  openers_.clear();
+  if (peers_streams_ != nullptr) peers_streams_->end();
   for (const auto& stream : streams_) {
     stream->closed = true;
     stream->end_writing();  // first: whoever has read of the reset finds it in both directions
@@ -154,7 +164,7 @@ void Session::leave_engine() noexcept {
 
 void Session::cut() noexcept {
   const auto self = shared_from_this();
-  if (conn_ != nullptr) close_with({CloseReason::Kind::application, 1, "going away"}, now_ns());
+  if (conn_ != nullptr) close_with({CloseReason::Kind::application, code_of_abort, "going away"}, now_ns());
   leave_engine();
 }
 

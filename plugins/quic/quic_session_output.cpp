@@ -17,7 +17,7 @@ constexpr std::size_t max_pieces = 8;
 void Session::queue(Stream& stream) {
   stream.blocked = false;
   if (stream.in_ready_list || stream.id < 0 || stream.closed) return;
-  if (!stream.has_output() && !(must_announce_ && &stream == primary_.get())) return;
+  if (!stream.has_output() && !stream.must_announce) return;
   ready_.push_back(&stream);
   stream.in_ready_list = true;
 }
@@ -44,7 +44,7 @@ ngtcp2_ssize Session::write_packet(std::span<std::uint8_t> out, ngtcp2_path& pat
     std::array<std::span<const std::uint8_t>, max_pieces> pieces;
     bool fin = false;
     const std::size_t count = stream.gather(pieces, fin);
-    const bool announce = must_announce_ && &stream == primary_.get();
+    const bool announce = stream.must_announce;
     const bool starved = count > 0 && (ngtcp2_conn_get_max_data_left(conn_) == 0 ||
                                        ngtcp2_conn_get_max_stream_data_left(conn_, stream.id) == 0);
     ngtcp2_ssize taken = -1;
@@ -59,7 +59,7 @@ ngtcp2_ssize Session::write_packet(std::span<std::uint8_t> out, ngtcp2_path& pat
     }
     if (taken >= 0) {
       stream.handed_over(static_cast<std::size_t>(taken), fin);
-      if (&stream == primary_.get()) must_announce_ = false;
+      stream.must_announce = false;
     }
     if (size == NGTCP2_ERR_STREAM_SHUT_WR || size == NGTCP2_ERR_STREAM_NOT_FOUND) stream.end_writing();
     const bool refused = size < 0 && size != NGTCP2_ERR_WRITE_MORE;
@@ -71,7 +71,7 @@ ngtcp2_ssize Session::write_packet(std::span<std::uint8_t> out, ngtcp2_path& pat
       stream.blocked = true;
       any_blocked_ = true;
     }
-    if (refused || !stream.has_output()) {
+    if (refused || (!stream.has_output() && !stream.must_announce)) {  // a probe of the path takes no stream along
       stream.in_ready_list = false;
       ready_.erase(ready_.begin());
     } else if (size >= 0 && ready_.size() > 1) {  // its turn ends with the packet
@@ -169,7 +169,7 @@ void Session::flush(std::uint64_t now) {
   if (conn_ == nullptr) return;
   check_acknowledged(now);
   // A server leaves the good-bye to its client, the only one to know when it has read everything.
-  if (lingering_ && !server_ && primary_->reading() != Direction::open) return close_with({}, now);
+  if (lingering_ && !server_ && !reads_on()) return close_with({}, now);
   reschedule();
 }
 

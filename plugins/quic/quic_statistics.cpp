@@ -10,8 +10,10 @@ PathFigures Session::path_figures() noexcept {
 }
 
 Counters Session::counters() noexcept {
-  if (conn_ != nullptr && primary_ != nullptr && primary_->id >= 0 && !primary_->closed) {
-    counters_.losses = ngtcp2_conn_get_stream_loss_count(conn_, primary_->id);
+  if (conn_ == nullptr) return counters_;
+  counters_.losses = losses_of_closed_;
+  for (const auto& stream : streams_) {
+    if (stream->id >= 0 && !stream->closed) counters_.losses += ngtcp2_conn_get_stream_loss_count(conn_, stream->id);
   }
   return counters_;
 }

@@ -7,18 +7,13 @@
 #include "quic_engine.hpp"
 
 namespace ferry::quic {
-namespace {
 
-constexpr std::uint64_t credit_steps_per_window = 8;
-
-}  // namespace
-
-Stream::Stream(Engine& engine, std::shared_ptr<Session> session, std::uint64_t send_limit, std::uint64_t window)
+Stream::Stream(Engine& engine, std::shared_ptr<Session> session, std::uint64_t send_limit, std::uint64_t credit_step)
     : engine_(engine),
       session_(std::move(session)),
       send_limit_(send_limit),
       write_low_water_(send_limit / 4),
-      credit_step_(window / credit_steps_per_window),
+      credit_step_(credit_step),
       incoming_(engine.chunks()),
       outgoing_(engine.chunks()) {}
 
@@ -84,6 +79,7 @@ std::int64_t Stream::read(void* data, std::uint64_t size, std::int64_t deadline_
   for (;;) {
     // The end is looked at first: what had arrived before it is then in the queue.
     const Direction state = reading_.load(std::memory_order_seq_cst);
+    if (state == Direction::stopped) return FERRY_CLOSED;
     const std::size_t got = incoming_.read(data, static_cast<std::size_t>(size));
     if (got > 0) {
       consumed(got);
@@ -166,6 +162,11 @@ void Stream::interrupt() noexcept {
   interrupted_.store(true, std::memory_order_seq_cst);
   readable_.notify();
   writable_.notify();
+  openable_.notify();
+}
+
+ferry_status Stream::wait_to_open(std::int64_t deadline_ns) noexcept {
+  return wait(openable_, deadline_ns, [this] { return may_open_.load(std::memory_order_seq_cst); });
 }
 
 ferry_status Stream::finish(std::int64_t deadline_ns) noexcept {
@@ -203,6 +204,23 @@ void Stream::end_reading(Direction how) noexcept {
   incoming_.publish();  // before the end, or a reader could miss what came with it
   reading_.store(how, std::memory_order_seq_cst);
   readable_.notify();
+}
+
+void Stream::stop_reading() noexcept {
+  drop_input();
+  reading_.store(Direction::stopped, std::memory_order_seq_cst);
+  readable_.notify();
+}
+
+void Stream::drop_input() noexcept {
+  discard_input();
+  incoming_.publish();
+  incoming_.release(static_cast<std::size_t>(incoming_.written() - incoming_.released()));
+}
+
+void Stream::allow_opening() noexcept {
+  may_open_.store(true, std::memory_order_seq_cst);
+  openable_.notify();
 }
 
 void Stream::end_writing() noexcept {

@@ -25,13 +25,15 @@ class Session;
 /// How far a direction of a stream has come.
 enum class Direction : std::uint8_t {
   open,
-  ended,  ///< reading: the peer's last byte is in the queue
-  reset   ///< by the peer, or with the whole connection
+  ended,   ///< reading: the peer's last byte is in the queue
+  reset,   ///< by the peer, or with the whole connection
+  stopped  ///< reading: by us
 };
 
 class Stream : public std::enable_shared_from_this<Stream> {
  public:
-  Stream(Engine& engine, std::shared_ptr<Session> session, std::uint64_t send_limit, std::uint64_t window);
+  /// `credit_step`: consumption is reported in steps of so many bytes.
+  Stream(Engine& engine, std::shared_ptr<Session> session, std::uint64_t send_limit, std::uint64_t credit_step);
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
 
@@ -46,6 +48,12 @@ class Stream : public std::enable_shared_from_this<Stream> {
   const std::shared_ptr<Session>& session() const noexcept { return session_; }
   /// What FERRY_READ wakes on; a connect waits on it for its handshake, before there is a reader.
   Wakeup& readable() noexcept { return readable_; }
+  /// FERRY_OK once the peer may allow another stream, see Session::open_stream; else why not.
+  ferry_status wait_to_open(std::int64_t deadline_ns) noexcept;
+  /// What the peer gave as its reason; negative: nothing so far.
+  std::int64_t code(ferry_interest direction) const noexcept {
+    return (direction == FERRY_WRITE ? write_code_ : read_code_).load(std::memory_order_relaxed);
+  }
 
   // ---- The engine's side. Called inside the engine.
   /// Takes what arrived. The application sees it after tell().
@@ -70,6 +78,15 @@ class Stream : public std::enable_shared_from_this<Stream> {
   std::uint64_t take_credit() noexcept;
   /// What still comes is dropped, and what waits as well.
   void discard_input() noexcept { discard_.store(true, std::memory_order_seq_cst); }
+  /// The same, and what waits counts as consumed. By the reader, inside.
+  void drop_input() noexcept;
+  void stop_reading() noexcept;
+  void note_code(ferry_interest direction, std::uint64_t code) noexcept {
+    (direction == FERRY_WRITE ? write_code_ : read_code_)
+        .store(static_cast<std::int64_t>(code), std::memory_order_relaxed);
+  }
+  void expect_opening() noexcept { may_open_.store(false, std::memory_order_seq_cst); }
+  void allow_opening() noexcept;
   bool discards_input() const noexcept { return discard_.load(std::memory_order_relaxed); }
   Direction reading() const noexcept { return reading_.load(std::memory_order_relaxed); }
   Direction writing() const noexcept { return writing_.load(std::memory_order_relaxed); }
@@ -79,6 +96,10 @@ class Stream : public std::enable_shared_from_this<Stream> {
   bool in_tell_list = false;        // the engine's
   bool in_ready_list = false;       // the engine's
   bool closed = false;              // the engine's; both directions are done with
+  bool released = false;            // the engine's; the application has let go of it
+  bool must_announce = false;       // the engine's; before its first byte, so that the peer may use it
+  std::int64_t pending_reset = -1;  // the engine's; codes of a reset or stop before the peer opened the stream
+  std::int64_t pending_stop = -1;
   std::atomic<bool> posted{false};  // in the engine's list of streams to look at
   Stream* next_posted = nullptr;    // its link, the poster's
   std::shared_ptr<Stream> posted_self;
@@ -101,12 +122,13 @@ class Stream : public std::enable_shared_from_this<Stream> {
   const std::shared_ptr<Session> session_;
   const std::uint64_t send_limit_;
   const std::uint64_t write_low_water_;  // a blocked writer is woken for no less room
-  const std::uint64_t credit_step_;      // consumption is reported in steps of so many bytes
+  const std::uint64_t credit_step_;
 
   ByteQueue incoming_;
   ByteQueue outgoing_;
   Wakeup readable_;
   Wakeup writable_;
+  Wakeup openable_;
   std::atomic<Direction> reading_{Direction::open};
   std::atomic<Direction> writing_{Direction::open};
   std::atomic<bool> interrupted_{false};
@@ -114,6 +136,9 @@ class Stream : public std::enable_shared_from_this<Stream> {
   std::atomic<bool> finishing_{false};
   std::atomic<bool> discard_{false};
   std::atomic<bool> fin_acknowledged_{false};
+  std::atomic<bool> may_open_{true};
+  std::atomic<std::int64_t> read_code_{FERRY_WOULD_BLOCK};
+  std::atomic<std::int64_t> write_code_{FERRY_WOULD_BLOCK};
   std::uint64_t unreported_ = 0;  // the reader's
   std::uint32_t looks_ = 0;       // the reader's, without waiting, since it last slept
 

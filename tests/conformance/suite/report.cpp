@@ -9,7 +9,7 @@
 namespace ferry::conformance {
 namespace {
 
-constexpr std::array<std::string_view, 39> call_names{
+constexpr std::array<std::string_view, 45> call_names{
     "no call",
     "loading",
     "check_address",
@@ -48,6 +48,12 @@ constexpr std::array<std::string_view, 39> call_names{
     "fds send",
     "fds receive",
     "statistics",
+    "streams open",
+    "streams listen",
+    "streams reset",
+    "streams stop",
+    "datagrams open",
+    "identity get",
     "plugin get_extension",
 };
 static_assert(call_names.size() == static_cast<std::size_t>(Call::plugin_get_extension) + 1);

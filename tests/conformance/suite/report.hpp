@@ -52,6 +52,12 @@ enum class Call : std::uint32_t {
   fds_send,
   fds_receive,
   statistics,
+  streams_open,
+  streams_listen,
+  streams_reset,
+  streams_stop,
+  datagrams_open,
+  identity_get,
   plugin_get_extension,
 };
 std::string_view name_of(Call call) noexcept;

@@ -30,6 +30,8 @@ std::span<const Test> process_tests();
 std::span<const Test> resource_tests();
 std::span<const Test> option_tests();
 std::span<const Test> extension_tests();
+std::span<const Test> stream_tests();
+std::span<const Test> datagram_tests();
 
 /// All of them, in an order that meets the simple reasons for a failure first.
 std::vector<Test> all_tests();

@@ -190,6 +190,36 @@ void statistics_are_named(Context& context) {
   }
 }
 
+/// What the peer has shown is consistent in itself, and copied by the rules.
+void identity_is_consistent(Context& context) {
+  Pair pair = context.pair();
+  for (Connection* end : {&pair.client, &pair.server}) {
+    const auto* identity = end->extension_as<ferry_identity>(FERRY_EXT_IDENTITY);
+    require(FERRY_HAS(identity, ferry_identity, get), "ferry.identity/1 has no get");
+    const auto get = [&](ferry_identity_item item, void* data, std::uint64_t size) {
+      const CallMark mark(Call::identity_get);
+      return identity->get(end->get(), item, data, size);
+    };
+    const auto text = [&](ferry_identity_item item) {
+      std::string out(static_cast<std::size_t>(get(item, nullptr, 0)), '?');
+      require(get(item, out.data(), out.size()) == static_cast<std::int64_t>(out.size()), "get changes its mind");
+      return out;
+    };
+    const std::string certificate = text(FERRY_IDENTITY_CERTIFICATE);
+    const std::string fingerprint = text(FERRY_IDENTITY_FINGERPRINT);
+    require(certificate.empty() == fingerprint.empty(), "a certificate without fingerprint, or the other way round");
+    require(fingerprint.empty() || fingerprint.size() == 64, "the fingerprint has ", fingerprint.size(), " digits");
+    require(fingerprint.find_first_not_of("0123456789abcdef") == std::string::npos, "fingerprint ", fingerprint);
+    const std::string cipher = text(FERRY_IDENTITY_CIPHER);
+    require(!cipher.empty(), "the connection has no cipher");
+    std::string little(1, '?');
+    require(get(FERRY_IDENTITY_CIPHER, little.data(), 1) == static_cast<std::int64_t>(cipher.size()),
+            "get with too little room does not say what it needs");
+    require(little == "?", "get with too little room wrote");
+    require(get(4711, nullptr, 0) == 0, "an unknown item is there");
+  }
+}
+
 }  // namespace
 
 std::span<const Test> extension_tests() {
@@ -203,6 +233,8 @@ std::span<const Test> extension_tests() {
       {"extension.fds_unwanted", "descriptors that nobody takes are closed", FERRY_CAP_EPHEMERAL | FERRY_CAP_FD_PASSING,
        unwanted_descriptors_are_closed},
       {"extension.file", "a file's content arrives", FERRY_CAP_EPHEMERAL, files_arrive_whole},
+      {"extension.identity", "what the peer has proven is consistent", FERRY_CAP_EPHEMERAL | FERRY_CAP_IDENTITY,
+       identity_is_consistent},
       {"extension.statistics", "figures have names and stay within the capacity", FERRY_CAP_EPHEMERAL,
        statistics_are_named},
   };
