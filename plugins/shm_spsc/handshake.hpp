@@ -6,22 +6,13 @@
 
 #include "ferry/abi.h"
 #include "ferry/sdk/unique_fd.hpp"
+#include "link.hpp"
 #include "offer.hpp"
-#include "segment.hpp"
-#include "signal_socket.hpp"
 
 namespace ferry::shm_spsc {
 
-/// One end of a connection, before anything has flowed.
-struct Link {
-  Segment segment;
-  SignalSocket data;  ///< raised when there are bytes to read
-  SignalSocket room;  ///< the rendezvous socket; raised when there is room to write
-  bool asymmetric;    ///< both processes are registered for barriers
-};
-
-/// The listener's part: makes the segment and hands it to the client of `socket`. Empty when the client has gone
-/// meanwhile. Throws Failure(NO_RESOURCES), having told the client. Does not block.
+/// The listener's part: makes the segment and hands it to the client of `socket`, which becomes the link's `room`.
+/// Empty when the client has gone meanwhile. Throws Failure(NO_RESOURCES), having told the client. Does not block.
 std::optional<Link> offer_link(plugin::UniqueFd socket, std::uint64_t ring, const PageOptions& pages);
 
 /// Tells the client of `socket` why it is not served. Does not block.

@@ -13,9 +13,9 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "ferry/sdk/unique_fd.hpp"
 #include "offer.hpp"
 #include "ring_machine.hpp"
+#include "system.hpp"
 
 namespace ferry::shm_spsc {
 
@@ -35,10 +35,10 @@ class Segment {
  public:
   /// Makes a segment with rings of `ring` bytes, the listener's end of it, and gives out its descriptor to be passed
   /// on. Throws Failure(NO_RESOURCES) when there is not the memory, or what the system says.
-  static Segment create(std::uint64_t ring, const PageOptions& wanted, plugin::UniqueFd& memory);
+  static Segment create(std::uint64_t ring, const PageOptions& wanted, Memory& memory);
   /// The client's end of the segment that `offer` describes. Throws Failure(FERRY_PROTOCOL) when `memory` is not what
   /// it should be: of another kind, size or seals; huge pages only where `wanted` asks for them.
-  static Segment open(plugin::UniqueFd memory, const Offer& offer, const PageOptions& wanted);
+  static Segment open(Memory memory, const Offer& offer, const PageOptions& wanted);
 
   Segment(Segment&& other) noexcept;
   Segment& operator=(Segment&&) = delete;
@@ -58,9 +58,8 @@ class Segment {
  private:
   /// `page`: bytes of the file's pages.
   Segment(Side side, std::uint64_t ring, std::uint64_t size, std::uint64_t page) noexcept;
-  static Segment make(std::uint64_t ring, bool huge, plugin::UniqueFd& memory);
-  void map(int memory);
-  void map_part(int memory, std::byte* at, std::uint64_t offset, std::uint64_t size, int protection) const;
+  static Segment make(std::uint64_t ring, bool huge, Memory& memory);
+  void map(const Memory& memory);
   void apply(const PageOptions& wanted) noexcept;
   std::byte* bytes_of(unsigned index) const noexcept { return base_ + guard_ + index * (2 * ring_ + guard_); }
   std::byte* controls_at() const noexcept { return base_ + 4 * ring_ + 3 * guard_; }

@@ -55,6 +55,11 @@ void check_file_size_limit(std::uint64_t size) {
                 error);
 }
 
+void map_part(int memory, std::byte* at, std::uint64_t offset, std::uint64_t size, int protection) {
+  void* const mapped = ::mmap(at, size, protection, MAP_SHARED | MAP_FIXED, memory, static_cast<off_t>(offset));
+  if (mapped == MAP_FAILED) throw plugin::os_failure(errno, "mapping shared memory");
+}
+
 [[noreturn]] void distrust(const std::string& why) {
   throw Failure(FERRY_PROTOCOL, "the listener handed over memory that is not safe to map: " + why);
 }
@@ -68,7 +73,7 @@ Segment::Segment(Side side, std::uint64_t ring, std::uint64_t size, std::uint64_
       size_(size),
       guard_(ring >= transparent_page_bytes ? std::max(page, transparent_page_bytes) : page) {}
 
-Segment Segment::make(std::uint64_t ring, bool huge, UniqueFd& memory) {
+Segment Segment::make(std::uint64_t ring, bool huge, Memory& memory) {
   memory = make_memory(MFD_CLOEXEC | MFD_ALLOW_SEALING | (huge ? MFD_HUGETLB : 0u));
   if (!memory) throw plugin::os_failure(errno, "making shared memory");
   struct statfs kind {};
@@ -82,11 +87,11 @@ Segment Segment::make(std::uint64_t ring, bool huge, UniqueFd& memory) {
   if (::fcntl(memory.get(), F_ADD_SEALS, needed_seals) != 0) throw plugin::os_failure(errno, "sealing shared memory");
   Segment segment(Side::listener, ring, size, page);
   segment.granted_.pages = huge ? Pages::huge : Pages::normal;
-  segment.map(memory.get());
+  segment.map(memory);
   return segment;
 }
 
-Segment Segment::create(std::uint64_t ring, const PageOptions& wanted, UniqueFd& memory) {
+Segment Segment::create(std::uint64_t ring, const PageOptions& wanted, Memory& memory) {
   if (wanted.pages == Pages::huge) {
     try {
       Segment segment = make(ring, true, memory);
@@ -100,7 +105,7 @@ Segment Segment::create(std::uint64_t ring, const PageOptions& wanted, UniqueFd&
   return segment;
 }
 
-Segment Segment::open(UniqueFd memory, const Offer& offer, const PageOptions& wanted) {
+Segment Segment::open(Memory memory, const Offer& offer, const PageOptions& wanted) {
   // Only memfds have seals to speak of; other files of a tmpfs say F_SEAL_SEAL alone, and all others EINVAL.
   const int seals = ::fcntl(memory.get(), F_GET_SEALS);
   if (seals < 0) distrust("it is no memfd");
@@ -124,7 +129,7 @@ Segment Segment::open(UniqueFd memory, const Offer& offer, const PageOptions& wa
   Segment segment(Side::client, offer.ring, offer.segment, page);
   if (offer.ring % page != 0 || (offer.segment - 2 * offer.ring) % page != 0) distrust("its parts are not aligned");
   segment.granted_.pages = huge ? Pages::huge : Pages::normal;
-  segment.map(memory.get());
+  segment.map(memory);
   segment.apply(wanted);
   return segment;
 }
@@ -141,12 +146,7 @@ Segment::~Segment() {
   if (base_ != nullptr) ::munmap(base_, mapped_bytes());
 }
 
-void Segment::map_part(int memory, std::byte* at, std::uint64_t offset, std::uint64_t size, int protection) const {
-  void* const mapped = ::mmap(at, size, protection, MAP_SHARED | MAP_FIXED, memory, static_cast<off_t>(offset));
-  if (mapped == MAP_FAILED) throw plugin::os_failure(errno, "mapping shared memory");
-}
-
-void Segment::map(int memory) {
+void Segment::map(const Memory& memory) {
   const std::uint64_t whole = mapped_bytes() + guard_;
   void* const reserved = ::mmap(nullptr, whole, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (reserved == MAP_FAILED) throw plugin::os_failure(errno, "reserving addresses");
@@ -158,10 +158,10 @@ void Segment::map(int memory) {
   for (unsigned index = 0; index < 2; ++index) {
     const bool ours = (index == 0) == (side_ == Side::listener);
     const int protection = ours ? PROT_READ | PROT_WRITE : PROT_READ;
-    map_part(memory, bytes_of(index), index * ring_, ring_, protection);
-    map_part(memory, bytes_of(index) + ring_, index * ring_, ring_, protection);
+    map_part(memory.get(), bytes_of(index), index * ring_, ring_, protection);
+    map_part(memory.get(), bytes_of(index) + ring_, index * ring_, ring_, protection);
   }
-  map_part(memory, controls_at(), 2 * ring_, size_ - 2 * ring_, PROT_READ | PROT_WRITE);
+  map_part(memory.get(), controls_at(), 2 * ring_, size_ - 2 * ring_, PROT_READ | PROT_WRITE);
 }
 
 /// Best effort: what could not be had is missing in `granted_`, which `ferry explain` shows.

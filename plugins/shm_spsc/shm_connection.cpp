@@ -5,16 +5,12 @@
 #include <iterator>
 #include <utility>
 
-#include "ferry/sdk/credentials.hpp"
-#include "ferry/sdk/poll_wait.hpp"
-#include "futex.hpp"
+#include "ferry/sdk/clock.hpp"
 #include "shm_options.hpp"
 
 namespace ferry::shm_spsc {
 namespace {
 
-/// A shorter timer is armed nearer to its end and costs a wake-up more often (docs/decisions/0004).
-constexpr std::int64_t nap_ns = 50'000'000;
 /// Tries that find nothing between two looks whether the other process still lives: some 100 us apart when spinning.
 constexpr std::uint32_t tries_per_look = 4096;
 /// Large copies are published in parts, so that the other side copies at the same time.
@@ -46,30 +42,18 @@ ShmConnection::~ShmConnection() {
   publish();
   end_output(mark_ended);
   wake_writer(reader_.leave());
-  reading_.signal.shut_down();
-  writing_.signal.shut_down();
 }
 
 // ---------------------------------------------------------------------------------------------------------- waking
 
 void ShmConnection::wake_reader(Wake wake) noexcept {
-  if (wake == Wake::nobody) [[likely]]
-    return;
-  if (wake == Wake::blocked) {
-    futex_wake(segment_.outgoing().reader.kind);
-  } else {
-    reading_.signal.raise();
-  }
+  if (wake != Wake::nobody) [[unlikely]]
+    wake_sleeper(wake, segment_.outgoing().reader.kind, reading_.signal);
 }
 
 void ShmConnection::wake_writer(Wake wake) noexcept {
-  if (wake == Wake::nobody) [[likely]]
-    return;
-  if (wake == Wake::blocked) {
-    futex_wake(segment_.incoming().writer.kind);
-  } else {
-    writing_.signal.raise();
-  }
+  if (wake != Wake::nobody) [[unlikely]]
+    wake_sleeper(wake, segment_.incoming().writer.kind, writing_.signal);
 }
 
 template <class Half>
@@ -77,21 +61,10 @@ ferry_status ShmConnection::wait(Half& half, Waiting& waiting, std::uint64_t wan
                                  std::int64_t deadline_ns) noexcept {
   const bool looks_now = deadline_ns != FERRY_NO_WAIT || ++waiting.fruitless % tries_per_look == 0;
   if (deadline_ns == FERRY_NO_WAIT || plugin::deadline_passed(deadline_ns)) {
-    if (!looks_now || !hung_up(waiting.signal.fd())) return plugin::out_of_time(deadline_ns);
+    if (!looks_now || !waiting.signal.peer_gone()) return plugin::out_of_time(deadline_ns);
     return note_gone(), FERRY_OK;
   }
-  if (!half.arm(Wake::blocked, wanted)) return FERRY_OK;
-  // Pairs with the store in interrupt(): either we see it, or it sees that we are armed and keeps us from sleeping.
-  if (interrupted_.load(std::memory_order_seq_cst)) return half.disarm(), FERRY_INTERRUPTED;
-  const std::int64_t nap_end_ns = std::min(deadline_ns, plugin::monotonic_ns() + nap_ns);
-  const bool woken = futex_wait(half.sleep_word(), static_cast<std::uint32_t>(Wake::blocked), nap_end_ns);
-  half.disarm();
-  if (woken || nap_end_ns == deadline_ns) return FERRY_OK;  // a deadline that has passed is met at the next look
-  if (!half.arm(Wake::polling, wanted)) return FERRY_OK;
-  const ferry_status status = plugin::wait_ready(waiting.signal.fd(), POLLIN, deadline_ns, interrupt_);
-  half.disarm();
-  if (status == FERRY_OK && !waiting.signal.drain()) note_gone();
-  return status == FERRY_TIMED_OUT ? FERRY_OK : status;
+  return sleep(half, waiting, wanted, deadline_ns);
 }
 
 std::int32_t ShmConnection::arm(ferry_interest interest) noexcept {
@@ -108,21 +81,9 @@ std::int32_t ShmConnection::arm(ferry_interest interest) noexcept {
 }
 
 ferry_status ShmConnection::pollable(ferry_interest interest, ferry_pollable& out) const noexcept {
-  out.handle = (interest == FERRY_READ ? reading_ : writing_).signal.fd();
+  out.handle = (interest == FERRY_READ ? reading_ : writing_).signal.handle();
   out.events = FERRY_POLL_IN;
   return FERRY_OK;
-}
-
-void ShmConnection::interrupt() noexcept {
-  interrupted_.store(true, std::memory_order_seq_cst);  // pairs with the load in wait
-  interrupt_.raise();
-  for (std::atomic<std::uint32_t>* word : {&reader_.sleep_word(), &writer_.sleep_word()}) {
-    // Only a blocked call's announcement is taken back; an event loop's stays, as it is woken by other means.
-    auto armed = static_cast<std::uint32_t>(Wake::blocked);
-    if (word->compare_exchange_strong(armed, static_cast<std::uint32_t>(Wake::nobody), std::memory_order_seq_cst)) {
-      futex_wake(*word);
-    }
-  }
 }
 
 // --------------------------------------------------------------------------------------------------------- reading
@@ -270,10 +231,6 @@ void ShmConnection::describe(ferry_connection_info& info) const noexcept {
 void ShmConnection::effective(ferry_value* values, std::uint32_t count) const noexcept {
   std::fill_n(values, count, ferry_value{});
   fill_granted(segment_, values, count);
-}
-
-ferry_status ShmConnection::credentials(ferry_credentials& out) const noexcept {
-  return plugin::fill_credentials(writing_.signal.fd(), out);
 }
 
 std::int32_t ShmConnection::statistics(ferry_statistic* figures, std::uint32_t capacity) const noexcept {

@@ -14,7 +14,7 @@
 
 #include "ferry/plugin.hpp"
 #include "ferry/sdk/interrupt.hpp"
-#include "handshake.hpp"
+#include "link.hpp"
 #include "ring.hpp"
 
 namespace ferry::shm_spsc {
@@ -57,17 +57,22 @@ class ShmConnection : public plugin::Connection<ShmConnection> {
   std::uint64_t room_worth_waking() const noexcept { return segment_.ring() / 4; }
   /// One direction's waiting: where its event loop is woken, and tries since somebody looked whether the peer lives.
   struct Waiting {
-    SignalSocket signal;
+    Signal signal;
     std::uint32_t fruitless = 0;
   };
-  /// Sleeps until the ring has `wanted` bytes for `half`. FERRY_OK: look again.
+  /// Waits until the ring has `wanted` bytes for `half`. FERRY_OK: look again.
   template <class Half>
   ferry_status wait(Half& half, Waiting& waiting, std::uint64_t wanted, std::int64_t deadline_ns) noexcept;
+  /// Its second part, which each system has its own of: to sleep. The deadline is not yet past.
+  template <class Half>
+  ferry_status sleep(Half& half, Waiting& waiting, std::uint64_t wanted, std::int64_t deadline_ns) noexcept;
   ferry_status wait_to_read(RingStatus found, bool gone, std::uint64_t minimum, std::int64_t deadline_ns) noexcept;
   ferry_status wait_to_write(RingStatus found, std::uint64_t minimum, std::int64_t deadline_ns) noexcept;
   void publish() noexcept { wake_reader(writer_.publish()); }
   void wake_reader(Wake wake) noexcept;
   void wake_writer(Wake wake) noexcept;
+  /// Wakes the other process's side that sleeps on `word` or, in an event loop, on its end of `signal`.
+  static void wake_sleeper(Wake wake, std::atomic<std::uint32_t>& word, Signal& signal) noexcept;
   void end_output(std::uint32_t mark) noexcept;
   /// From now on nothing more is sent, and what was received is read to its end.
   void note_gone() noexcept { gone_.store(true, std::memory_order_release); }  // pairs with the loads in peek, reserve

@@ -7,8 +7,11 @@
 // caller's own. docs/decisions/0010 has the figures.
 #pragma once
 
+#include <cstdint>
 #include <utility>
 
+#include "ferry/abi.h"
+#include "ferry/sdk/interrupt.hpp"
 #include "ferry/sdk/unique_fd.hpp"
 
 namespace ferry::shm_spsc {
@@ -16,18 +19,26 @@ namespace ferry::shm_spsc {
 /// True when the other end of a connected socket has gone, whatever is still to be read. Never blocks.
 bool hung_up(int socket) noexcept;
 
-/// One end. raise() and drain() may run concurrently with one another.
+/// One end; its destructor ends the socket for both processes, even where a fork has left copies of it. raise() and
+/// drain() may run concurrently with one another.
 class SignalSocket {
  public:
   explicit SignalSocket(plugin::UniqueFd socket) noexcept : socket_(std::move(socket)) {}
+  SignalSocket(SignalSocket&&) noexcept = default;
+  SignalSocket& operator=(SignalSocket&&) = delete;
+  ~SignalSocket();
 
   int fd() const noexcept { return socket_.get(); }
+  /// For pollable().
+  std::int64_t handle() const noexcept { return fd(); }
   /// Makes the other end readable. When the socket is full it is readable already. Never blocks.
   void raise() noexcept;
   /// Takes what was raised at this end. False: the other process has gone. Never blocks.
   bool drain() noexcept;
-  /// Ends the socket for both processes, even where a fork has left copies of it.
-  void shut_down() noexcept;
+  /// Sleeps until there is something to drain. As plugin::wait_ready.
+  ferry_status sleep(std::int64_t deadline_ns, plugin::Interrupt& interrupt) noexcept;
+  /// True when the other process has gone. Never blocks.
+  bool peer_gone() const noexcept { return hung_up(fd()); }
 
  private:
   plugin::UniqueFd socket_;

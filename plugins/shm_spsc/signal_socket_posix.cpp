@@ -34,6 +34,12 @@ bool hung_up(int socket) noexcept {
   return plugin::poll_until(&entry, 1, FERRY_NO_WAIT) > 0;
 }
 
-void SignalSocket::shut_down() noexcept { ::shutdown(fd(), SHUT_RDWR); }
+ferry_status SignalSocket::sleep(std::int64_t deadline_ns, plugin::Interrupt& interrupt) noexcept {
+  return plugin::wait_ready(fd(), POLLIN, deadline_ns, interrupt);
+}
+
+SignalSocket::~SignalSocket() {
+  if (socket_) ::shutdown(fd(), SHUT_RDWR);
+}
 
 }  // namespace ferry::shm_spsc
