@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include "ferry/plugin.hpp"
-#include "ferry/sdk/overlapped_stream.hpp"
+#include "ferry/sdk/pipe_stream.hpp"
 
 namespace ferry::npipe {
 
@@ -40,7 +40,7 @@ class PipeConnection : public plugin::Connection<PipeConnection> {
   const std::string address_;
   ULONG peer_pid_ = 0;       // 0: unknown, for example on another machine
   DWORD granted_bytes_ = 0;  // what the system holds in our direction
-  plugin::OverlappedStream stream_;
+  plugin::PipeStream stream_;
 };
 
 }  // namespace ferry::npipe

@@ -5,8 +5,8 @@
 #include <optional>
 
 #include "ferry/sdk/os_error.hpp"
-#include "ferry/sdk/overlapped_stream.hpp"
 #include "ferry/sdk/socket_acceptor.hpp"
+#include "ferry/sdk/socket_stream.hpp"
 #include "tcp_description.hpp"
 #include "tcp_interleave.hpp"
 
@@ -41,7 +41,7 @@ class TcpConnection : public plugin::Connection<TcpConnection> {
 
  private:
   const SocketAddress peer_;  // Windows forgets it once the connection is reset
-  plugin::OverlappedStream stream_;
+  plugin::SocketStream stream_;
 };
 
 class TcpListener : public plugin::Listener<TcpListener> {

@@ -10,8 +10,8 @@
 
 #include "ferry/plugin.hpp"
 #include "ferry/sdk/os_error.hpp"
-#include "ferry/sdk/overlapped_stream.hpp"
 #include "ferry/sdk/socket_acceptor.hpp"
+#include "ferry/sdk/socket_stream.hpp"
 
 namespace ferry::uds {
 namespace {
@@ -62,7 +62,7 @@ class UnixConnection : public plugin::Connection<UnixConnection> {
   }
 
  private:
-  plugin::OverlappedStream stream_;
+  plugin::SocketStream stream_;
   const std::string local_;
   const std::string peer_;
 };

@@ -3,8 +3,8 @@
 #include <charconv>
 #include <ferry/plugin.hpp>
 #include <ferry/sdk/os_error.hpp>
-#include <ferry/sdk/overlapped_stream.hpp>
 #include <ferry/sdk/socket_acceptor.hpp>
+#include <ferry/sdk/socket_stream.hpp>
 
 namespace {
 
@@ -40,7 +40,7 @@ class LoopbackConnection : public Connection<LoopbackConnection> {
   void describe(ferry_connection_info& info) const { copy_address(info.local_address, "loopback"); }
 
  private:
-  OverlappedStream stream_;
+  SocketStream stream_;
 };
 
 class LoopbackListener : public Listener<LoopbackListener> {

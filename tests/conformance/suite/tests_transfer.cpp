@@ -96,6 +96,18 @@ void both_directions_from_two_threads(Context& context) {
   for (auto& thread : threads) thread.get();
 }
 
+/// A system may cancel what a thread has begun when the thread ends: accepted bytes must not go with it.
+void threads_that_end(Context& context) {
+  constexpr std::uint64_t total = 4u << 20;
+  Pair pair = context.pair();
+  auto reading = std::async(std::launch::async, [&] { expect_flow(pair.server, total); });
+  constexpr std::uint64_t step = 64u << 10;
+  for (std::uint64_t position = 0; position < total; position += std::min(step, total - position)) {
+    std::async(std::launch::async, [&] { send_flow(pair.client, std::min(step, total - position), position); }).get();
+  }
+  reading.get();
+}
+
 void more_holds_nothing_for_ever(Context& context) {
   Pair pair = context.pair();
   for (std::uint64_t i = 0; i < 100; ++i) {
@@ -149,6 +161,8 @@ std::span<const Test> transfer_tests() {
       {"transfer.one_byte_reads", "a stream can be read a byte at a time", FERRY_CAP_EPHEMERAL, one_byte_reads},
       {"transfer.full_duplex", "8 MiB each way at once from two threads at each end", FERRY_CAP_EPHEMERAL,
        both_directions_from_two_threads},
+      {"transfer.threads_end", "bytes accepted from threads that end right after arrive", FERRY_CAP_EPHEMERAL,
+       threads_that_end},
       {"transfer.more", "FERRY_WRITE_MORE delays until the next write or the end, no longer", FERRY_CAP_EPHEMERAL,
        more_holds_nothing_for_ever},
       {"transfer.processes", "an echo in another process returns every byte", FERRY_CAP_EPHEMERAL, across_processes},

@@ -1,15 +1,15 @@
-// The engine of a connection over a Windows handle with overlapped input and output: a socket or a named pipe.
+// The engine of a connection over one end of a byte-mode named pipe of Windows.
 //
-// A read is under way whenever somebody waits for input, into a buffer of ours: its event is what an event loop waits
-// on, because neither kind of handle can be polled for readiness. A write is copied into a second buffer and accepted
-// once the system has it; the next one waits for its end. Both events stay the same for the connection's life.
+// A pipe cannot be asked whether it is ready. So a read is under way whenever somebody waits for input, into a buffer
+// of ours: its event is what an event loop waits on. A write is copied into a second buffer and accepted once the
+// system has it; the next one waits for its end. Both events stay the same for the connection's life.
 //
 // Windows cancels what a thread has under way when the thread ends, unless it is to be reported to a completion port
 // and to no event. A cancelled read took nothing and is started again; accepted bytes must not be lost like that, so
 // writes that cannot end at once are reported to the thread pool, which sets their event.
 //
-// Rejected: WSAEventSelect, which has one event for both directions and works for sockets alone; reading into the
-// caller's memory, which would have to be cancelled, and could then have read, at every deadline.
+// Rejected: reading into the caller's memory, which would have to be cancelled, and could then have read, at every
+// deadline.
 #pragma once
 
 #include <atomic>
@@ -26,18 +26,15 @@ namespace ferry::plugin {
 
 /// Members are named and behave as the ABI's connection operations and carry their thread tags; a plugin's connection
 /// forwards to them. See abi.h for statuses. Takes 128 KiB of memory.
-class OverlappedStream {
+class PipeStream {
  public:
-  /// Takes a connected stream socket made with WSA_FLAG_OVERLAPPED. Throws Failure(NO_RESOURCES).
-  explicit OverlappedStream(UniqueSocket socket) : OverlappedStream(std::move(socket), UniqueHandle()) {}
   /// Takes one end of a byte-mode named pipe opened with FILE_FLAG_OVERLAPPED. Throws Failure(NO_RESOURCES).
-  explicit OverlappedStream(UniqueHandle pipe) : OverlappedStream(UniqueSocket(), std::move(pipe)) {}
-  OverlappedStream(const OverlappedStream&) = delete;
-  OverlappedStream& operator=(const OverlappedStream&) = delete;
+  explicit PipeStream(UniqueHandle pipe);
+  PipeStream(const PipeStream&) = delete;
+  PipeStream& operator=(const PipeStream&) = delete;
   /// Cancels what is under way: bytes accepted may be lost unless finish() returned FERRY_OK.
-  ~OverlappedStream();
+  ~PipeStream();
 
-  SOCKET socket() const noexcept { return socket_.get(); }
   HANDLE pipe() const noexcept { return pipe_.get(); }
 
   std::int64_t read(void* data, std::uint64_t size, std::int64_t deadline_ns) noexcept;  // [reader]
@@ -45,23 +42,15 @@ class OverlappedStream {
                      std::int64_t deadline_ns) noexcept;                               // [writer]
   std::int32_t arm(ferry_interest interest) noexcept;                                  // [reader] or [writer]
   ferry_status pollable(ferry_interest interest, ferry_pollable& out) const noexcept;  // [any-thread]
-  /// Sockets only; a pipe has no half to close.
-  ferry_status shutdown_write() noexcept;            // [writer]
-  void interrupt() noexcept { interrupt_.raise(); }  // [any-thread]
+  void interrupt() noexcept { interrupt_.raise(); }                                    // [any-thread]
 
-  /// The ABI's finish. On a pipe: until the system has taken the last write, whose bytes outlive our handle, which is
-  /// then closed. On a socket: until the peer acknowledged the last byte, where the system tells, or ended. [owner]
+  /// The ABI's finish: until the system has taken the last write, whose bytes outlive our handle, which is then closed.
+  /// [owner]
   ferry_status finish(std::int64_t deadline_ns) noexcept;
-  /// Makes the coming close cut a socket's connection with a reset. [owner]
-  void reset_on_close() noexcept;
 
  private:
   static constexpr std::size_t buffer_bytes = 64u << 10;
   using Buffer = std::unique_ptr<std::byte[]>;
-
-  OverlappedStream(UniqueSocket socket, UniqueHandle pipe);
-
-  HANDLE handle() const noexcept { return socket_ ? reinterpret_cast<HANDLE>(socket_.get()) : pipe_.get(); }
 
   // The reader's.
   bool have_input() noexcept;
@@ -69,7 +58,6 @@ class OverlappedStream {
   bool settle_read() noexcept;
   void fail_read(int error) noexcept;
   void cancel_read() noexcept;
-  void end_pipe() noexcept;
   // The writer's.
   void start_write(std::size_t size) noexcept;
   bool settle_write() noexcept;
@@ -77,10 +65,7 @@ class OverlappedStream {
   static void CALLBACK on_written(PTP_CALLBACK_INSTANCE, void* self, void* overlapped, ULONG error, ULONG_PTR count,
                                   PTP_IO);
 
-  bool is_acknowledged() const noexcept;
-
-  UniqueSocket socket_;  // either this
-  UniqueHandle pipe_;    // or this
+  UniqueHandle pipe_;
   Interrupt interrupt_;
 
   OVERLAPPED reading_{};
@@ -96,8 +81,7 @@ class OverlappedStream {
   Buffer output_ = std::make_unique_for_overwrite<std::byte[]>(buffer_bytes);
   bool write_under_way_ = false;
   ferry_status write_failure_ = FERRY_OK;  // for good
-  bool write_shut_ = false;
-  ULONG write_error_ = 0;  // of the write that ended last; handed over by write_ended_
+  ULONG write_error_ = 0;                  // of the write that ended last; handed over by write_ended_
   std::atomic<bool> write_ended_{false};
   PTP_IO pool_io_ = nullptr;
 };
