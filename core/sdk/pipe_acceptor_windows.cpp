@@ -1,9 +1,8 @@
-#include "ferry/sdk/pipe_acceptor.hpp"
-
 #include <algorithm>
 #include <utility>
 
 #include "ferry/sdk/os_error.hpp"
+#include "ferry/sdk/pipe_acceptor.hpp"
 
 namespace ferry::plugin {
 namespace {
@@ -121,6 +120,15 @@ UniqueHandle open_pipe(const std::wstring& name, std::int64_t deadline_ns, const
     const std::int64_t left_ms = deadline_ns == FERRY_FOREVER ? slice_ms : (deadline_ns - monotonic_ns()) / ms_ns + 1;
     ::WaitNamedPipeW(name.c_str(), static_cast<DWORD>(std::clamp<std::int64_t>(left_ms, 1, slice_ms)));
   }
+}
+
+ULONG peer_process(HANDLE pipe) noexcept {
+  DWORD flags = 0;
+  ULONG process = 0;
+  if (::GetNamedPipeInfo(pipe, &flags, nullptr, nullptr, nullptr) == FALSE) return 0;
+  const bool known = (flags & PIPE_SERVER_END) != 0 ? ::GetNamedPipeClientProcessId(pipe, &process) != FALSE
+                                                    : ::GetNamedPipeServerProcessId(pipe, &process) != FALSE;
+  return known ? process : 0;
 }
 
 }  // namespace ferry::plugin

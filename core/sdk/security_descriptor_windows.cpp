@@ -1,11 +1,12 @@
-#include "ferry/sdk/security_descriptor.hpp"
-
+#include <windows.h>
+// after windows.h
 #include <sddl.h>
 
 #include <array>
 #include <cstddef>
 
 #include "ferry/sdk/os_error.hpp"
+#include "ferry/sdk/security_descriptor.hpp"
 #include "ferry/sdk/unique_handle.hpp"
 
 namespace ferry::plugin {

@@ -11,6 +11,8 @@ SocketAcceptor::SocketAcceptor(UniqueSocket socket) : socket_(std::move(socket))
 
 UniqueSocket SocketAcceptor::accept(std::int64_t deadline_ns, ferry_status& why_not) {
   for (;;) {
+    why_not = wait_signalled(event_.get(), deadline_ns, interrupt_);
+    if (why_not != FERRY_OK) return {};
     ::ResetEvent(event_.get());
     UniqueSocket client(::accept(socket_.get(), nullptr, nullptr));
     if (client) {
@@ -20,10 +22,9 @@ UniqueSocket SocketAcceptor::accept(std::int64_t deadline_ns, ferry_status& why_
       return client;
     }
     const int error = ::WSAGetLastError();
-    if (error == WSAECONNRESET) continue;  // a client that gave up in the queue
-    if (error != WSAEWOULDBLOCK) throw os_failure(error);
-    why_not = wait_signalled(event_.get(), deadline_ns, interrupt_);
-    if (why_not != FERRY_OK) return {};
+    if (error == WSAECONNRESET || error == WSAEWOULDBLOCK) continue;  // a client that gave up in the queue
+    ::SetEvent(event_.get());                                         // the client is still there
+    throw os_failure(error);
   }
 }
 

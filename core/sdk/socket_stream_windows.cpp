@@ -1,11 +1,12 @@
-#include "ferry/sdk/socket_stream.hpp"
-
+#include <winsock2.h>
+// after winsock2.h
 #include <mstcpip.h>
 
 #include <algorithm>
 #include <array>
 
 #include "ferry/sdk/os_error.hpp"
+#include "ferry/sdk/socket_stream.hpp"
 #include "lasting_failure.hpp"
 
 namespace ferry::plugin {
@@ -163,7 +164,8 @@ ferry_status SocketStream::finish(std::int64_t deadline_ns) noexcept {
     std::int64_t result = 0;
     while ((result = try_read(unread.data(), unread.size())) > 0) {
     }
-    if (result != FERRY_WOULD_BLOCK) return result == FERRY_END ? ferry_status{FERRY_OK} : static_cast<ferry_status>(result);
+    if (result != FERRY_WOULD_BLOCK)
+      return result == FERRY_END ? ferry_status{FERRY_OK} : static_cast<ferry_status>(result);
     if (is_acknowledged()) return FERRY_OK;
     if (deadline_passed(deadline_ns)) return out_of_time(deadline_ns);
     if (!wait_for_input()) continue;

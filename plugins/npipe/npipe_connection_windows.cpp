@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "ferry/sdk/pipe_acceptor.hpp"
 #include "npipe_description.hpp"
 
 namespace ferry::npipe {
@@ -9,9 +10,7 @@ namespace ferry::npipe {
 PipeConnection::PipeConnection(plugin::UniqueHandle pipe, End end, std::string address)
     : end_(end), address_(std::move(address)), stream_(std::move(pipe)) {
   HANDLE const handle = stream_.pipe();
-  const bool known = end == End::server ? ::GetNamedPipeClientProcessId(handle, &peer_pid_) != FALSE
-                                        : ::GetNamedPipeServerProcessId(handle, &peer_pid_) != FALSE;
-  if (!known) peer_pid_ = 0;
+  peer_pid_ = plugin::peer_process(handle);
   DWORD out = 0, in = 0;  // as the server sees them
   if (::GetNamedPipeInfo(handle, nullptr, &out, &in, nullptr) != FALSE) granted_bytes_ = end == End::server ? out : in;
 }

@@ -1,7 +1,6 @@
 #include "shm_address.hpp"
 
 #include "ferry/plugin.hpp"
-#include "ferry/sdk/unix_socket.hpp"
 
 namespace ferry::shm_spsc {
 namespace {
@@ -16,7 +15,7 @@ constexpr std::string_view name_letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJK
 Address parse_address(std::string_view text) {
   if (text.empty()) reject("the address is empty; give a name, or a path such as /run/app.shm");
   if (text.find('/') != std::string_view::npos) {
-    plugin::check_socket_path(text);
+    check_path(text);
     return {std::string(text), false};
   }
   if (text.size() > max_name_bytes) {
@@ -27,12 +26,6 @@ Address parse_address(std::string_view text) {
     reject("a name has letters, digits, '.', '_' and '-', and does not start with '.'; a path has a '/'");
   }
   return {std::string(text), true};
-}
-
-std::string socket_path(const Address& address, std::string_view run_time_directory,
-                        std::string_view working_directory) {
-  if (!address.named) return plugin::absolute_socket_path(address.text, working_directory);
-  return plugin::absolute_socket_path(address.text + ".shm", run_time_directory);
 }
 
 }  // namespace ferry::shm_spsc

@@ -18,17 +18,6 @@ constexpr std::uint64_t part_bytes = 64u << 10;
 
 }  // namespace
 
-void fill_granted(const Segment& segment, ferry_value* values, std::uint32_t count) noexcept {
-  static constexpr const char* names[] = {"normal", "transparent", "huge"};
-  const PageOptions& pages = segment.pages();
-  const ferry_value granted[] = {{static_cast<std::int64_t>(segment.ring()), nullptr, 1, 0},
-                                 {0, names[static_cast<int>(pages.pages)], 1, 0},
-                                 {pages.pretouch ? 1 : 0, nullptr, 1, 0},
-                                 {pages.lock ? 1 : 0, nullptr, 1, 0}};
-  static_assert(option_ring == 0 && option_pages == 1 && option_pretouch == 2 && option_mlock == 3);
-  std::copy_n(granted, std::min<std::size_t>(count, std::size(granted)), values);
-}
-
 ShmConnection::ShmConnection(Link link, std::string local_address, std::string peer_address) noexcept
     : segment_(std::move(link.segment)),
       reader_(segment_.incoming(), segment_.incoming_bytes(), segment_.ring(), link.asymmetric),
@@ -207,13 +196,6 @@ ferry_status ShmConnection::shutdown_write() noexcept {
   publish();
   end_output(mark_ended);
   return gone_.load(std::memory_order_relaxed) ? FERRY_RESET : FERRY_OK;
-}
-
-/// What was published is the peer's own memory as well: it outlives us, so there is nothing to wait for.
-ferry_status ShmConnection::finish(std::int64_t) noexcept {
-  const ferry_status status = shutdown_write();
-  wake_writer(reader_.leave());
-  return status;
 }
 
 void ShmConnection::abort_now() noexcept {

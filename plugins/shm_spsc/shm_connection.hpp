@@ -19,9 +19,6 @@
 
 namespace ferry::shm_spsc {
 
-/// Fills ring, pages, pretouch and mlock with what `segment` has.
-void fill_granted(const Segment& segment, ferry_value* values, std::uint32_t count) noexcept;
-
 class ShmConnection : public plugin::Connection<ShmConnection> {
  public:
   ShmConnection(Link link, std::string local_address, std::string peer_address) noexcept;

@@ -54,6 +54,13 @@ void ShmConnection::interrupt() noexcept {
   }
 }
 
+/// What was published is the peer's own memory as well: it outlives us, so there is nothing to wait for.
+ferry_status ShmConnection::finish(std::int64_t) noexcept {
+  const ferry_status status = shutdown_write();
+  wake_writer(reader_.leave());
+  return status;
+}
+
 ferry_status ShmConnection::credentials(ferry_credentials& out) const noexcept {
   return plugin::fill_credentials(writing_.signal.fd(), out);
 }

@@ -4,7 +4,6 @@
 // descriptors, and the other process's end, however it comes. Everything else goes through memory.
 
 #include <algorithm>
-#include <bit>
 #include <filesystem>
 #include <mutex>
 
@@ -23,38 +22,8 @@ namespace {
 using plugin::Failure;
 using plugin::UniqueFd;
 
-namespace row = plugin::option;
-constexpr std::uint32_t reloadable = row::both | FERRY_OPTION_RELOADABLE;
-constexpr const char* page_choices[] = {"normal", "transparent", "huge", nullptr};
-
-// Ordered as enum Option.
-constexpr auto options = plugin::with_unix_listen_rows({
-    row::size("ring", "2MiB", min_ring_bytes, max_ring_bytes,
-              "bytes of each direction's ring, rounded up to a power of two; half of it is the largest message that is "
-              "not copied",
-              FERRY_OPTION_LISTEN | FERRY_OPTION_RELOADABLE),
-    row::choice("pages", "normal", page_choices,
-                "pages of the rings; transparent asks for large ones, huge takes reserved ones and trusts the other "
-                "side; normal where they cannot be had",
-                reloadable),
-    row::boolean("pretouch", "false", "map every page at the start instead of at its first use", reloadable),
-    row::boolean("mlock", "false", "keep the rings in memory; needs a limit (ulimit -l) of twice the ring", reloadable),
-});
-static_assert(options.size() == option_count);
-
-constexpr const char* schemes[] = {"shm", nullptr};
-
-PageOptions wanted_pages(plugin::Options values) noexcept {
-  const std::string_view text = values.text(option_pages);
-  return {text == "huge"          ? Pages::huge
-          : text == "transparent" ? Pages::transparent
-                                  : Pages::normal,
-          values.flag(option_pretouch), values.flag(option_mlock)};
-}
-
-std::uint64_t wanted_ring(plugin::Options values) noexcept {
-  return std::bit_ceil(static_cast<std::uint64_t>(values.integer(option_ring)));
-}
+constexpr std::uint32_t option_first_listen = common_option_count;
+constexpr auto options = plugin::with_unix_listen_rows(common_options);
 
 std::string path_of(const Address& address) {
   return address.named ? socket_path(address, plugin::runtime_directory(), {})
@@ -165,19 +134,9 @@ class ShmTransport : public plugin::Transport<ShmTransport> {
   const ferry_host& host_;
 };
 
+constexpr plugin::Description description = describe(options.data(), options.size(), "{dir}/{name}.shm");
+
 }  // namespace
 }  // namespace ferry::shm_spsc
 
-FERRY_PLUGIN(ferry::shm_spsc::ShmTransport,
-             {
-                 .name = "shm_spsc",
-                 .version = "0.1.0",
-                 .description = "Shared memory: a ring of bytes each way between two processes",
-                 .licence = "Apache-2.0",
-                 .schemes = ferry::shm_spsc::schemes,
-                 .capabilities = FERRY_CAP_STREAM | FERRY_CAP_HALF_CLOSE | FERRY_CAP_RESET | FERRY_CAP_LOCAL |
-                                 FERRY_CAP_LENDING | FERRY_CAP_CREDENTIALS | FERRY_CAP_EPHEMERAL,
-                 .options = ferry::shm_spsc::options.data(),
-                 .option_count = ferry::shm_spsc::option_count,
-                 .ephemeral_address = "{dir}/{name}.shm",
-             });
+FERRY_PLUGIN(ferry::shm_spsc::ShmTransport, (ferry::shm_spsc::description));

@@ -33,8 +33,8 @@ std::string parse_failure(std::string_view text) {
 }
 
 ferry_value effective_value(const RawConnection& connection, std::uint32_t index) {
-  std::array<ferry_value, option_count> values{};
-  REQUIRE(connection.get()->ops->effective(connection.get(), values.data(), option_count) == FERRY_OK);
+  std::array<ferry_value, common_option_count> values{};
+  REQUIRE(connection.get()->ops->effective(connection.get(), values.data(), common_option_count) == FERRY_OK);
   return values[index];
 }
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #ifdef _WIN32
-#include "ferry/sdk/unique_handle.hpp"
+#include "section.hpp"
 #include "signal_event.hpp"
 #else
 #include "ferry/sdk/unique_fd.hpp"
@@ -12,7 +12,7 @@
 namespace ferry::shm_spsc {
 
 #ifdef _WIN32
-using Memory = plugin::UniqueHandle;
+using Memory = Section;
 using Signal = SignalEvent;
 #else
 using Memory = plugin::UniqueFd;

@@ -60,4 +60,7 @@ class PipeAcceptor {
 UniqueHandle open_pipe(const std::wstring& name, std::int64_t deadline_ns, const ferry_cancel* cancel,
                        ferry_status& why_not);
 
+/// The id of the process at the other end of a connected pipe; 0: unknown, for example on another machine. Any thread.
+ULONG peer_process(HANDLE pipe) noexcept;
+
 }  // namespace ferry::plugin

@@ -62,8 +62,8 @@ class SocketStream {
   bool look_under_way_ = false;           // a read of no bytes
   ferry_status read_failure_ = FERRY_OK;  // for good
 
-  UniqueHandle writable_ = make_event();  // set by the system when there is room again, and at the connection's end
-  bool full_ = false;                     // a write has met a full queue since the event was reset
+  UniqueHandle writable_ = make_event();   // set by the system when there is room again, and at the connection's end
+  bool full_ = false;                      // a write has met a full queue since the event was reset
   ferry_status write_failure_ = FERRY_OK;  // for good
   bool write_shut_ = false;
 };
