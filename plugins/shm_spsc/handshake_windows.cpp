@@ -125,10 +125,8 @@ ferry_status await_link(UniqueHandle pipe, const PageOptions& pages, std::int64_
   Token token;
   std::copy(message.begin() + offer_bytes, message.end(), token.begin());
   Segment segment = Segment::open(open_section(object_name(token, section_part)), offer, pages);
-  Shared shared{.pipe = {},
-                .own = open_events(token, client_parts),
-                .other = open_events(token, listener_parts),
-                .memory = {}};
+  Shared shared{
+      .pipe = {}, .own = open_events(token, client_parts), .other = open_events(token, listener_parts), .memory = {}};
   const std::byte answer{};
   if (!send(pipe.get(), std::span(&answer, 1))) throw plugin::os_failure(ERROR_BROKEN_PIPE);
   shared.pipe = std::move(pipe);

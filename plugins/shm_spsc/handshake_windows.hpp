@@ -1,5 +1,5 @@
-// Making a connection out of a pipe that has just been connected: offer.hpp says what is exchanged, and 16 bytes follow,
-// of which both sides make the names of the memory and the events.
+// Making a connection out of a pipe that has just been connected: offer.hpp says what is exchanged, and 16 bytes
+// follow, of which both sides make the names of the memory and the events.
 #pragma once
 
 #include <cstdint>

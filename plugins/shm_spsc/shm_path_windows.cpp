@@ -16,8 +16,9 @@ void check_path(std::string_view text) {
 
 std::wstring pipe_name(const Address& address) {
   if (!address.named) {
-    throw plugin::Failure(FERRY_UNSUPPORTED,
-                          "Windows has no sockets at paths to share memory by; write shm://<name>, or use uds for a path");
+    throw plugin::Failure(
+        FERRY_UNSUPPORTED,
+        "Windows has no sockets at paths to share memory by; write shm://<name>, or use uds for a path");
   }
   return plugin::wide("\\\\.\\pipe\\ferry-shm-" + address.text);
 }

@@ -1,8 +1,7 @@
-#include "signal_event.hpp"
-
 #include <utility>
 
 #include "ferry/sdk/os_error.hpp"
+#include "signal_event.hpp"
 
 namespace ferry::shm_spsc {
 

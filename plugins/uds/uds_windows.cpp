@@ -37,6 +37,12 @@ sockaddr_un parse(std::string_view path) {
 
 const sockaddr* base(const sockaddr_un& address) noexcept { return reinterpret_cast<const sockaddr*>(&address); }
 
+UniqueSocket open_socket() try { return plugin::open_stream_socket(AF_UNIX, 0); } catch (const Failure& failure) {
+  if (failure.os_error() != WSAEAFNOSUPPORT && failure.os_error() != WSAEPROTONOSUPPORT) throw;
+  throw Failure(FERRY_UNSUPPORTED, "this Windows has no Unix sockets (10 1803 and later do); use npipe://./pipe/<name>",
+                failure.os_error());
+}
+
 class UnixConnection : public plugin::Connection<UnixConnection> {
  public:
   UnixConnection(UniqueSocket socket, std::string local, std::string peer)
@@ -100,7 +106,7 @@ class UnixTransport : public plugin::Transport<UnixTransport> {
   std::unique_ptr<UnixConnection> connect(const char* path, plugin::Options, std::int64_t deadline_ns,
                                           const ferry_cancel* cancel, ferry_status& why_not) {
     const sockaddr_un address = parse(path);
-    UniqueSocket socket = plugin::open_stream_socket(AF_UNIX, 0);
+    UniqueSocket socket = open_socket();
     why_not = plugin::connect_socket(socket.get(), base(address), sizeof(address), deadline_ns, cancel);
     if (why_not != FERRY_OK) return nullptr;
     return std::make_unique<UnixConnection>(std::move(socket), std::string(), path);
@@ -108,7 +114,7 @@ class UnixTransport : public plugin::Transport<UnixTransport> {
 
   std::unique_ptr<UnixListener> listen(const char* path, plugin::Options) {
     const sockaddr_un address = parse(path);
-    UniqueSocket socket = plugin::open_stream_socket(AF_UNIX, 0);
+    UniqueSocket socket = open_socket();
     if (::bind(socket.get(), base(address), sizeof(address)) != 0) {
       const int error = ::WSAGetLastError();
       const bool taken = error == WSAEADDRINUSE;

@@ -47,20 +47,21 @@ class Ferry:
 
 
 def run(*arguments, expect=0):
-    """Runs ferry.exe to its end and returns what it printed."""
+    """Runs ferry.exe to its end and returns what it printed, the errors when it is to fail."""
     done = subprocess.run([WINE, FERRY, *map(str, arguments)], stdin=subprocess.DEVNULL, capture_output=True,
                           timeout=LIMIT_S)
     text = done.stdout.decode().replace("\r\n", "\n")
-    assert done.returncode == expect, f"exit code {done.returncode}: {text}{done.stderr.decode()}"
-    return text
+    errors = done.stderr.decode().replace("\r\n", "\n")
+    assert done.returncode == expect, f"exit code {done.returncode}: {text}{errors}"
+    return errors if expect else text
 
 
 def port_of(descriptor):
     return int(descriptor.rsplit(":", 1)[1])
 
 
-def exchange(port, data):
-    """What comes back from `port` for `data`, up to the end."""
+def exchange(port, data, half_close=True):
+    """What comes back from `port` for `data`: up to the end, where the way there carries one."""
     with socket.create_connection(("127.0.0.1", port), LIMIT_S) as peer:
         peer.settimeout(LIMIT_S)
         received = bytearray()
@@ -70,9 +71,10 @@ def exchange(port, data):
                 sent += peer.send(data[sent:sent + (1 << 15)])
             else:
                 received += peer.recv(1 << 16)
-        peer.shutdown(socket.SHUT_WR)
-        rest = peer.recv(1)
-        return bytes(received) + rest
+        if half_close:
+            peer.shutdown(socket.SHUT_WR)
+            received += peer.recv(1)
+        return bytes(received)
 
 
 class FerryExe(unittest.TestCase):
@@ -94,13 +96,24 @@ class FerryExe(unittest.TestCase):
     def test_inspect_meets_each_plugin_in_a_process_of_its_own(self):
         met = [entry["plugin"] for entry in json.loads(run("--json", "inspect")) if entry["loaded"]]
         plugins = {plugin["name"]: plugin for plugin in met}
-        self.assertLessEqual({"tcp", "npipe"}, set(plugins))
+        self.assertEqual({"tcp", "npipe", "shm_spsc", "uds"}, set(plugins))
         self.assertIn("half_close", plugins["tcp"]["capabilities"])
+        self.assertIn("lending", plugins["shm_spsc"]["capabilities"])
         self.assertNotIn("half_close", plugins["npipe"]["capabilities"])
 
     def test_explain_knows_the_three_spellings_of_a_pipe(self):
         for spelling in ("npipe://./pipe/x", "tab.pipe://./pipe/x", r"\\.\pipe\x"):
             self.assertIn("npipe", run("explain", spelling))
+
+    def test_what_windows_cannot_serve_is_refused_with_the_alternative(self):
+        for descriptor, alternative in (("npipe:///run/app/pipe", "./pipe/<name>"), ("shm:///run/app.shm", "shm://<name>"),
+                                        ("npipe://elsewhere/pipe/x", "./pipe/x"), ("unix:@name", "npipe://./pipe/<name>")):
+            self.assertIn(alternative, run("relay", descriptor, "tcp://127.0.0.1:1", expect=5))
+
+    def test_unix_sockets_are_refused_where_the_system_has_none(self):
+        said = run("relay", "uds:///ferry-test.sock", "tcp://127.0.0.1:1", expect=5)
+        if "npipe://./pipe/<name>" not in said:
+            self.skipTest("this Wine has Unix sockets")
 
     def test_check_says_what_is_wrong_with_a_config(self):
         good = self.config({"services": [{"name": "e", "listen": ["npipe://./pipe/e"], "service": "echo"}]})
@@ -114,27 +127,28 @@ class FerryExe(unittest.TestCase):
         data = os.urandom(1 << 20)
         self.assertEqual(exchange(port, data), data)
 
-    def test_relay_carries_tcp_over_a_named_pipe_and_back(self):
-        pipe = f"npipe://./pipe/relay-{os.getpid()}"
-        config = self.config({"services": [{"name": "e", "listen": [pipe], "service": "echo"}]})
+    def test_relay_carries_tcp_over_each_spelling_of_a_named_pipe_and_back(self):
+        name = f"relay-{os.getpid()}"
+        config = self.config({"services": [{"name": "e", "listen": [f"npipe://./pipe/{name}"], "service": "echo"}]})
         self.start("serve", config).listening()
-        port = port_of(self.start("relay", "tcp://127.0.0.1:0", pipe).listening()[0])
-        data = os.urandom(1 << 20)
-        with socket.create_connection(("127.0.0.1", port), LIMIT_S) as peer:
-            peer.settimeout(LIMIT_S)
-            received = bytearray()
-            sent = 0
-            while len(received) < len(data):
-                if sent < len(data) and sent - len(received) < 1 << 16:
-                    sent += peer.send(data[sent:sent + (1 << 15)])
-                else:
-                    received += peer.recv(1 << 16)
-        self.assertEqual(bytes(received), data)
+        for spelling in (f"npipe://./pipe/{name}", f"tab.pipe://./pipe/{name}", rf"\\.\pipe\{name}"):
+            port = port_of(self.start("relay", "tcp://127.0.0.1:0", spelling).listening()[0])
+            data = os.urandom(1 << 18)
+            self.assertEqual(exchange(port, data, half_close=False), data)
 
-    def test_bench_measures_both_transports(self):
-        out = run("bench", "tcp", "npipe", "--duration", "20ms", "--rounds", "1", "--measures", "ping-pong", "--pin",
-                  "-1")
-        self.assertIn("npipe", out)
+    def test_relay_carries_tcp_over_shared_memory_and_back(self):
+        shm = f"shm://relay-{os.getpid()}"
+        config = self.config({"services": [{"name": "e", "listen": [shm], "service": "echo"}]})
+        self.start("serve", config).listening()
+        port = port_of(self.start("relay", "tcp://127.0.0.1:0", shm).listening()[0])
+        data = os.urandom(1 << 20)
+        self.assertEqual(exchange(port, data), data)
+
+    def test_bench_measures_each_transport(self):
+        out = run("bench", "tcp", "npipe", "shm_spsc", "--duration", "20ms", "--rounds", "1", "--measures", "ping-pong",
+                  "--pin", "-1")
+        for transport in ("tcp", "npipe", "shm"):
+            self.assertIn(transport, out)
 
     def test_conform_takes_a_dll_of_somebody_else(self):
         plugin = os.path.join(self.dir, os.path.basename(THIRD_PARTY))

@@ -13,8 +13,8 @@ namespace ferry::plugin {
 /// Members are the ABI's listener operations and carry their thread tags; a plugin's listener forwards to them.
 ///
 /// The system sets the event when a client comes, once for each accept. So the event is reset before accept, and never
-/// after; and accept is called only once the event is set: Wine 8 takes a client that comes during a call made in vain
-/// for one that it has told of already, and tells of no other until a call succeeds.
+/// after; and accept is called only once the event is set: else Wine 8 can tell once more of a client that was just
+/// taken, and after the call in vain that follows it tells of no other.
 class SocketAcceptor {
  public:
   /// Takes a socket that listens. Throws Failure(NO_RESOURCES).
