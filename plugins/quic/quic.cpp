@@ -91,14 +91,14 @@ constexpr const char* schemes[] = {"quic", nullptr};
 }  // namespace
 }  // namespace ferry::quic
 
-FERRY_PLUGIN(ferry::quic::QuicTransport,
-             {.name = "quic",
-              .version = "0.1.0",
-              .description = "QUIC (RFC 9000): TLS 1.3 over UDP, on ngtcp2 and GnuTLS",
-              .licence = "Apache-2.0",
-              .schemes = ferry::quic::schemes,
-              .capabilities = FERRY_CAP_STREAM | FERRY_CAP_HALF_CLOSE | FERRY_CAP_RESET | FERRY_CAP_REMOTE |
-                              FERRY_CAP_ENCRYPTED | FERRY_CAP_EPHEMERAL | FERRY_CAP_STREAMS,
-              .options = ferry::quic::option_table.data(),
-              .option_count = ferry::quic::option_count,
-              .ephemeral_address = "127.0.0.1:0"});
+FERRY_PLUGIN(ferry::quic::QuicTransport, {.name = "quic",
+                                          .version = "0.1.0",
+                                          .description = "QUIC (RFC 9000): TLS 1.3 over UDP, on ngtcp2 and GnuTLS",
+                                          .licence = "Apache-2.0",
+                                          .schemes = ferry::quic::schemes,
+                                          .capabilities = FERRY_CAP_STREAM | FERRY_CAP_HALF_CLOSE | FERRY_CAP_RESET |
+                                                          FERRY_CAP_REMOTE | FERRY_CAP_ENCRYPTED | FERRY_CAP_EPHEMERAL |
+                                                          FERRY_CAP_STREAMS | FERRY_CAP_DATAGRAMS | FERRY_CAP_IDENTITY,
+                                          .options = ferry::quic::option_table.data(),
+                                          .option_count = ferry::quic::option_count,
+                                          .ephemeral_address = "127.0.0.1:0"});

@@ -1,7 +1,9 @@
 #include "quic_connection.hpp"
 
+#include <cstring>
 #include <string>
 
+#include "quic_datagram_handle.hpp"
 #include "quic_statistics.hpp"
 #include "quic_stream_listener.hpp"
 
@@ -52,6 +54,22 @@ constexpr ferry_streams streams_table = {
       return QuicConnection::from(connection).code(direction);
     }};
 
+constexpr ferry_datagrams datagrams_table = {
+    sizeof(ferry_datagrams), 0,
+    [](ferry_connection* connection, ferry_connection** out, ferry_error* error) noexcept {
+      return hand_over(out, error,
+                       [&](ferry_status& why_not) { return QuicConnection::from(connection).open_datagrams(why_not); });
+    },
+    [](ferry_connection* connection) noexcept { return QuicConnection::from(connection).max_datagram(); }};
+
+constexpr ferry_identity identity_table = {sizeof(ferry_identity), 0,
+                                           [](ferry_connection* connection, ferry_identity_item item, void* data,
+                                              std::uint64_t size) noexcept -> std::int64_t {
+                                             return plugin::guard_hot([&]() -> std::int64_t {
+                                               return QuicConnection::from(connection).identity(item, data, size);
+                                             });
+                                           }};
+
 }  // namespace
 
 void QuicConnection::describe(ferry_connection_info& info) const {
@@ -101,9 +119,56 @@ ferry_status QuicConnection::stop(std::uint64_t code) noexcept {
   return session().stop_stream(*stream_, code);
 }
 
+std::unique_ptr<QuicDatagrams> QuicConnection::open_datagrams(ferry_status& why_not) {
+  if (session().settings().datagrams == 0) {
+    throw plugin::Failure(FERRY_UNSUPPORTED, "the option datagrams=0 takes none");
+  }
+  const Engine::Inside inside(engine_);
+  why_not = FERRY_RESET;
+  if (session().conn() == nullptr) return nullptr;
+  auto datagrams = session().open_datagrams();
+  if (datagrams == nullptr) throw plugin::Failure(FERRY_ADDRESS_IN_USE, "the datagrams are open already");
+  return std::make_unique<QuicDatagrams>(engine_, stream_, std::move(datagrams));
+}
+
+std::int64_t QuicConnection::identity(ferry_identity_item item, void* data, std::uint64_t size) const {
+  PeerIdentity known;
+  {
+    const Engine::Inside inside(engine_);
+    known = session().identity();
+  }
+  std::string out;
+  switch (item) {
+    case FERRY_IDENTITY_CERTIFICATE:
+      out = known.certificate;
+      break;
+    case FERRY_IDENTITY_FINGERPRINT:
+      out = fingerprint_of(known.certificate);
+      break;
+    case FERRY_IDENTITY_SUBJECT:
+      out = subject_of(known.certificate);
+      break;
+    case FERRY_IDENTITY_PROTOCOL:
+      out = known.protocol;
+      break;
+    case FERRY_IDENTITY_CIPHER:
+      out = known.cipher;
+      break;
+    case FERRY_IDENTITY_RESUMED:
+      out = known.resumed ? "yes" : "no";
+      break;
+    default:
+      break;
+  }
+  if (!out.empty() && out.size() <= size) std::memcpy(data, out.data(), out.size());
+  return static_cast<std::int64_t>(out.size());
+}
+
 const void* QuicConnection::extension(std::string_view id) noexcept {
   if (id == FERRY_EXT_STATISTICS) return &statistics_table;
   if (id == FERRY_EXT_STREAMS) return &streams_table;
+  if (id == FERRY_EXT_DATAGRAMS) return &datagrams_table;
+  if (id == FERRY_EXT_IDENTITY) return &identity_table;
   return nullptr;
 }
 

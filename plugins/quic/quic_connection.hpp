@@ -8,6 +8,7 @@
 
 namespace ferry::quic {
 
+class QuicDatagrams;
 class QuicStreamListener;
 
 /// Members are the ABI's connection operations; abi.h has their contracts.
@@ -49,6 +50,11 @@ class QuicConnection : public plugin::Connection<QuicConnection> {
   ferry_status reset(std::uint64_t code) noexcept;
   ferry_status stop(std::uint64_t code) noexcept;
   std::int64_t code(ferry_interest direction) const noexcept { return stream_->code(direction); }
+
+  // ferry.datagrams/1 and ferry.identity/1
+  std::unique_ptr<QuicDatagrams> open_datagrams(ferry_status& why_not);
+  std::uint64_t max_datagram() const noexcept { return session().max_datagram(); }
+  std::int64_t identity(ferry_identity_item item, void* data, std::uint64_t size) const;
 
  private:
   Session& session() const noexcept { return *stream_->session(); }

@@ -92,6 +92,9 @@ constexpr std::array<ferry_option, option_count> option_table = {
     row::size("rcvbuf", "4MiB", 16 << 10, 1 << 30, "unread bytes that the peer may send on a stream"),
     row::integer("streams", "100", 0, 65535,
                  "streams that the peer may have open at once beside the first, once the application listens for them"),
+    row::size("datagrams", "64KiB", 0, 1 << 30,
+              "datagrams that wait for the application, and for the network; 0 takes none at all"),
+    row::choice("datagram_drop", "oldest", drop_choices, "which datagram goes when too many wait for the application"),
     row::integer("backlog", "1024", 1, 65535,
                  "clients that may wait for accept, handshakes under way included; further ones wait for room",
                  listening),
@@ -118,6 +121,8 @@ Settings::Settings(plugin::Options options)
       send_buffer(static_cast<std::uint64_t>(options.integer(option_sndbuf))),
       window(static_cast<std::uint64_t>(options.integer(option_rcvbuf))),
       streams(static_cast<std::uint32_t>(options.integer(option_streams))),
+      datagrams(static_cast<std::uint64_t>(options.integer(option_datagrams))),
+      datagram_drop(choice<Drop>(options.text(option_datagram_drop), drop_choices)),
       backlog(static_cast<std::uint32_t>(options.integer(option_backlog))),
       retry(choice<Retry>(options.text(option_retry), retry_choices)),
       keylog(options.text(option_keylog)),
@@ -149,6 +154,8 @@ void read_back(const Settings& settings, ferry_value* values, std::uint32_t coun
   number(option_sndbuf, static_cast<std::int64_t>(settings.send_buffer));
   number(option_rcvbuf, static_cast<std::int64_t>(settings.window));
   number(option_streams, settings.streams);
+  number(option_datagrams, static_cast<std::int64_t>(settings.datagrams));
+  text(option_datagram_drop, drop_choices[static_cast<int>(settings.datagram_drop)]);
   number(option_backlog, settings.backlog);
   text(option_retry, retry_choices[static_cast<int>(settings.retry)]);
 }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "ferry/plugin.hpp"
+#include "quic_datagrams.hpp"
 
 namespace ferry::quic {
 
@@ -27,6 +28,8 @@ enum Option : std::uint32_t {
   option_sndbuf,
   option_rcvbuf,
   option_streams,
+  option_datagrams,
+  option_datagram_drop,
   option_backlog,
   option_retry,
   option_keylog,
@@ -35,6 +38,7 @@ enum Option : std::uint32_t {
 };
 
 inline constexpr const char* cc_choices[] = {"cubic", "reno", "bbr", "bbr2", nullptr};
+inline constexpr const char* drop_choices[] = {"oldest", "newest", nullptr};
 inline constexpr const char* retry_choices[] = {"auto", "always", "never", nullptr};
 
 extern const std::array<ferry_option, option_count> option_table;
@@ -64,6 +68,8 @@ struct Settings {
   std::uint64_t send_buffer;
   std::uint64_t window;
   std::uint32_t streams;
+  std::uint64_t datagrams;  ///< bytes; 0: none are taken
+  Drop datagram_drop;
   std::uint32_t backlog;
   Retry retry;
   std::string keylog;

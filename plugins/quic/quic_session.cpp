@@ -17,6 +17,7 @@ constexpr std::size_t initial_destination_bytes = 16;
 // acknowledged by itself and `finish` waits for that.
 constexpr std::uint64_t max_ack_delay_ns = 5'000'000;
 constexpr std::uint64_t active_connection_ids = 4;
+constexpr std::uint64_t max_datagram_frame_bytes = 65535;  // any size that a packet may have (RFC 9221, section 3)
 constexpr std::uint64_t linger_ns = 1'000'000'000;
 constexpr std::uint64_t credit_steps_per_window = 8;
 
@@ -38,6 +39,7 @@ struct Callbacks {
     out.extend_max_stream_data = window_opened;
     out.extend_max_local_streams_bidi = more_streams;
     out.path_validation = path_validated;
+    out.recv_datagram = datagram;
     out.get_new_connection_id = new_connection_id;
     out.remove_connection_id = remove_connection_id;
     return out;
@@ -158,6 +160,15 @@ struct Callbacks {
     return 0;
   }
 
+  static int datagram(ngtcp2_conn*, std::uint32_t, const std::uint8_t* data, std::size_t size,
+                      void* user_data) noexcept {
+    try {
+      session_of(user_data).datagram_arrived({data, size});
+    } catch (const std::bad_alloc&) {  // lost, as it might have been before
+    }
+    return 0;
+  }
+
   static int path_validated(ngtcp2_conn*, std::uint32_t, const ngtcp2_path*, ngtcp2_path_validation_result result,
                             void* user_data) noexcept {
     if (result == NGTCP2_PATH_VALIDATION_RESULT_SUCCESS) ++session_of(user_data).counters_.path_changes;
@@ -223,6 +234,7 @@ ngtcp2_transport_params Session::transport_params() const noexcept {
   out.initial_max_stream_data_bidi_remote = settings_->window;
   out.initial_max_data = settings_->window;
   out.initial_max_streams_bidi = server_ ? 1 : 0;
+  out.max_datagram_frame_size = settings_->datagrams > 0 ? max_datagram_frame_bytes : 0;
   out.max_idle_timeout = settings_->idle_timeout_ns;
   out.max_ack_delay = max_ack_delay_ns;
   out.active_connection_id_limit = active_connection_ids;
@@ -301,6 +313,8 @@ void Session::accept(std::shared_ptr<Acceptor> acceptor, const Arrival& arrival,
 
 void Session::established() {
   if (phase_.load(std::memory_order_relaxed) != Phase::connecting) return;
+  identity_ = {tls_->peer_certificate(), tls_->protocol(), tls_->cipher(), tls_->is_resumed()};
+  note_max_datagram();
   phase_.store(Phase::established, std::memory_order_seq_cst);
   if (server_) {
     acceptor_->established(*this);

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "ferry/plugin.hpp"
+#include "quic_datagrams.hpp"
 #include "quic_engine.hpp"
 #include "quic_ngtcp2.hpp"
 #include "quic_options.hpp"
@@ -33,7 +34,15 @@ enum class Phase : std::uint8_t { connecting, established, failed, closed };
 /// What a connection has done so far.
 struct Counters {
   std::uint64_t packets_sent = 0, packets_received = 0, bytes_sent = 0, bytes_received = 0, losses = 0,
-                path_changes = 0;
+                path_changes = 0, datagrams_sent = 0, datagrams_received = 0, datagrams_dropped = 0;
+};
+
+/// What the handshake has shown.
+struct PeerIdentity {
+  std::string certificate;  // DER; empty: none
+  std::string protocol;
+  std::string cipher;
+  bool resumed = false;
 };
 
 /// What a new server connection starts from.
@@ -97,6 +106,15 @@ class Session final : public std::enable_shared_from_this<Session>, public Timed
   void stop_listening_for_streams(StreamQueue& queue) noexcept;
   ferry_status reset_stream(Stream& stream, std::uint64_t code) noexcept;
   ferry_status stop_stream(Stream& stream, std::uint64_t code) noexcept;
+  /// Gives the datagrams, a handle counted. Null: somebody has them.
+  std::shared_ptr<Datagrams> open_datagrams();
+  void close_datagrams(bool abort) noexcept;
+  /// Any thread. 0: the peer takes none.
+  std::uint64_t max_datagram() const noexcept { return max_datagram_.load(std::memory_order_relaxed); }
+  std::uint64_t max_datagram_of_any_path() const noexcept {
+    return max_datagram_of_any_path_.load(std::memory_order_relaxed);
+  }
+  const PeerIdentity& identity() const noexcept { return identity_; }
   /// The last ones known, when the connection is over.
   PathFigures path_figures() noexcept;
   Counters counters() noexcept;
@@ -131,6 +149,13 @@ class Session final : public std::enable_shared_from_this<Session>, public Timed
   void retire(Stream& stream) noexcept;
   bool reads_on() const noexcept;
   bool has_written_all() const noexcept;
+
+  // Datagrams: quic_session_datagrams.cpp.
+  std::shared_ptr<Datagrams> datagrams();
+  void note_max_datagram() noexcept;
+  void datagram_arrived(std::span<const std::uint8_t> datagram);
+  ngtcp2_ssize write_datagrams(std::span<std::uint8_t> out, ngtcp2_path& path, ngtcp2_pkt_info& info,
+                               std::uint64_t now);
 
   // Output: quic_session_output.cpp.
   void queue(Stream& stream);
@@ -176,6 +201,12 @@ class Session final : public std::enable_shared_from_this<Session>, public Timed
   bool listens_no_more_ = false;                  // for them
   std::vector<std::shared_ptr<Stream>> openers_;  // whose applications wait for the peer to allow another stream
   std::uint64_t losses_of_closed_ = 0;
+  std::shared_ptr<Datagrams> datagrams_;  // null: none came, and nobody has asked for them
+  bool datagrams_open_ = false;
+  bool parted_in_order_ = false;  // the peer closed the connection without an error
+  std::atomic<std::uint64_t> max_datagram_{0};
+  std::atomic<std::uint64_t> max_datagram_of_any_path_{0};
+  PeerIdentity identity_;
 
   std::atomic<Phase> phase_{Phase::connecting};
   ferry_status failure_ = FERRY_OK;

@@ -84,6 +84,7 @@ void Session::read_failed(int error, std::uint64_t now) {
 
 void Session::peer_closed(std::uint64_t now) {
   const CloseReason reason = reason_of_peer(conn_);
+  parted_in_order_ = reason.code == 0;
   if (reason.kind == CloseReason::Kind::application) {
     for (const auto& stream : streams_) {
       for (const ferry_interest direction : {ferry_interest{FERRY_READ}, ferry_interest{FERRY_WRITE}}) {
@@ -141,6 +142,10 @@ void Session::forget_connection() noexcept {
   for (const auto& stream : openers_) stream->allow_opening();  // to find that there is none
   openers_.clear();
   if (peers_streams_ != nullptr) peers_streams_->end();
+  if (datagrams_ != nullptr) {
+    counters_.datagrams_dropped = datagrams_->dropped();
+    datagrams_->end(parted_in_order_);
+  }
   for (const auto& stream : streams_) {
     stream->closed = true;
     stream->end_writing();  // first: whoever has read of the reset finds it in both directions

@@ -35,6 +35,10 @@ void Session::unblock() {
 ngtcp2_ssize Session::write_packet(std::span<std::uint8_t> out, ngtcp2_path& path, ngtcp2_pkt_info& info,
                                    std::uint64_t now) {
   // Once ngtcp2 said WRITE_MORE it must be called until a packet comes out, be it with nothing.
+  if (datagrams_ != nullptr) {
+    const ngtcp2_ssize size = write_datagrams(out, path, info, now);
+    if (size != NGTCP2_ERR_WRITE_MORE) return size;
+  }
   for (;;) {
     if (ready_.empty()) {
       return ngtcp2_conn_writev_stream(conn_, &path, &info, out.data(), out.size(), nullptr,
@@ -157,6 +161,7 @@ bool Session::write_packets(std::uint64_t now) {
   }
   if (used > 0) send_burst(burst_path.path, ecn, segment, {buffer, used});
   if (conn_ == nullptr) return false;
+  if (datagrams_ != nullptr) note_max_datagram();
   // Before a round trip was measured pacing assumes one of 333 ms, and would hold the second packet back for 22 ms.
   if (!has_rtt_) has_rtt_ = figures_of(conn_).has_rtt;
   if (total > 0 && has_rtt_) ngtcp2_conn_update_pkt_tx_time(conn_, now);

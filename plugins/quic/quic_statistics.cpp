@@ -12,6 +12,7 @@ PathFigures Session::path_figures() noexcept {
 Counters Session::counters() noexcept {
   if (conn_ == nullptr) return counters_;
   counters_.losses = losses_of_closed_;
+  if (datagrams_ != nullptr) counters_.datagrams_dropped = datagrams_->dropped();
   for (const auto& stream : streams_) {
     if (stream->id >= 0 && !stream->closed) counters_.losses += ngtcp2_conn_get_stream_loss_count(conn_, stream->id);
   }
@@ -44,6 +45,9 @@ std::int32_t read_statistics(Engine& engine, Session& session, ferry_statistic* 
       ferry_statistic{"bytes_sent", "bytes", value(counters.bytes_sent)},
       ferry_statistic{"bytes_received", "bytes", value(counters.bytes_received)},
       ferry_statistic{"retransmissions", "packets", value(counters.losses)},
+      ferry_statistic{"datagrams_sent", "", value(counters.datagrams_sent)},
+      ferry_statistic{"datagrams_received", "", value(counters.datagrams_received)},
+      ferry_statistic{"datagrams_dropped", "", value(counters.datagrams_dropped)},
       ferry_statistic{"path_changes", "", value(counters.path_changes)},
   };
   for (std::uint32_t i = 0; i < all.size() && i < capacity; ++i) figures[i] = all[i];

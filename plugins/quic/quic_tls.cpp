@@ -52,13 +52,8 @@ class Certificate {
     if (certificate_ != nullptr) gnutls_x509_crt_deinit(certificate_);
   }
 
-  std::string issuer() const {
-    gnutls_datum_t text{};
-    if (!valid_ || gnutls_x509_crt_get_issuer_dn3(certificate_, &text, 0) < 0) return "unknown";
-    std::string out(reinterpret_cast<const char*>(text.data), text.size);
-    gnutls_free(text.data);
-    return out;
-  }
+  std::string issuer() const { return name_by(gnutls_x509_crt_get_issuer_dn3); }
+  std::string subject() const { return name_by(gnutls_x509_crt_get_dn3); }
   std::string expiry() const {
     const std::time_t at = valid_ ? gnutls_x509_crt_get_expiration_time(certificate_) : 0;
     std::tm parts{};
@@ -82,6 +77,14 @@ class Certificate {
   }
 
  private:
+  std::string name_by(int (*get)(gnutls_x509_crt_t, gnutls_datum_t*, unsigned)) const {
+    gnutls_datum_t text{};
+    if (!valid_ || get(certificate_, &text, 0) < 0) return "unknown";
+    std::string out(reinterpret_cast<const char*>(text.data), text.size);
+    gnutls_free(text.data);
+    return out;
+  }
+
   gnutls_x509_crt_t certificate_ = nullptr;
   bool valid_ = false;
 };
@@ -100,6 +103,10 @@ void append_hexadecimal(std::string& out, const std::uint8_t* bytes, std::size_t
   }
 }
 
+gnutls_datum_t datum_of(const std::string& bytes) noexcept {
+  return {reinterpret_cast<unsigned char*>(const_cast<char*>(bytes.data())), static_cast<unsigned>(bytes.size())};
+}
+
 std::string hexadecimal(const Sha256& bytes) {
   std::string out;
   append_hexadecimal(out, bytes.data(), bytes.size());
@@ -107,6 +114,14 @@ std::string hexadecimal(const Sha256& bytes) {
 }
 
 }  // namespace
+
+std::string subject_of(const std::string& certificate) {
+  return certificate.empty() ? "" : Certificate(datum_of(certificate)).subject();
+}
+
+std::string fingerprint_of(const std::string& certificate) {
+  return certificate.empty() ? "" : hexadecimal(fingerprint(datum_of(certificate)));
+}
 
 std::string describe_alert(std::uint8_t alert, bool from_server) {
   const std::string who = from_server ? "the server" : "the client";
@@ -247,7 +262,17 @@ std::string TlsSession::protocol() const {
   return {reinterpret_cast<const char*>(name.data), name.size};
 }
 
-std::string TlsSession::cipher() const { return gnutls_cipher_get_name(gnutls_cipher_get(session_)); }
+std::string TlsSession::cipher() const {
+  const char* name = gnutls_cipher_get_name(gnutls_cipher_get(session_));
+  return std::string("TLS1.3 ") + (name == nullptr ? "unknown" : name);
+}
+
+std::string TlsSession::peer_certificate() const {
+  unsigned count = 0;
+  const gnutls_datum_t* chain = gnutls_certificate_get_peers(session_, &count);
+  if (chain == nullptr || count == 0) return {};
+  return {reinterpret_cast<const char*>(chain->data), chain->size};
+}
 
 bool TlsSession::was_asked_for_certificate() const noexcept {
   return gnutls_certificate_client_get_request_status(session_) != 0;

@@ -60,6 +60,10 @@ struct PeerRules {
   std::vector<Sha256> pins;  ///< empty: none
 };
 
+/// The subject of a certificate in DER, as RFC 4514 writes it, and its SHA-256 in hexadecimal digits.
+std::string subject_of(const std::string& certificate);
+std::string fingerprint_of(const std::string& certificate);
+
 class TlsSession {
  public:
   /// `settings` must outlive the session. Throws plugin::Failure.
@@ -77,7 +81,11 @@ class TlsSession {
   /// Whether an application protocol was agreed on; the handshake may end without one.
   bool has_protocol() const noexcept;
   std::string protocol() const;
+  /// For example "TLS1.3 AES-128-GCM".
   std::string cipher() const;
+  /// DER; empty: the peer has shown none.
+  std::string peer_certificate() const;
+  bool is_resumed() const noexcept { return gnutls_session_is_resumed(session_) != 0; }
   /// Whether a client was asked for a certificate, so that the server's verdict on it is still to come.
   bool was_asked_for_certificate() const noexcept;
 
