@@ -196,8 +196,11 @@ void Server::announce(const Slot& slot) const {
 }
 
 void Server::retire_services(Services wanted) {
-  for (auto& [name, service] : services_)
-    if (!wanted.contains(name)) retired_.push_back(service);
+  for (auto& [name, service] : services_) {
+    if (wanted.contains(name)) continue;
+    service->stop_accepting();
+    retired_.push_back(service);
+  }
   std::erase_if(retired_, [this](const std::shared_ptr<Service>& service) {
     if (service->live() != 0) return false;
     ended_ += service->ledger();
@@ -209,6 +212,7 @@ void Server::retire_services(Services wanted) {
 void Server::stop_accepting() {
   for (const auto& [key, slot] : slots_) slot->listener->close();
   slots_.clear();
+  for (const auto& [name, service] : services_) service->stop_accepting();
 }
 
 std::size_t Server::live() const {

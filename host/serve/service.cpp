@@ -12,7 +12,8 @@ Service::Service(Reactor& reactor, std::function<void()> on_departure)
     : on_departure_(on_departure),
       handshakes_(reactor, on_departure),
       sessions_(reactor, on_departure),
-      relay_(reactor, on_departure) {}
+      relay_(reactor, on_departure),
+      streams_(reactor) {}
 
 void Service::configure(const ServiceConfig& config, std::shared_ptr<Runtime> runtime) {
   config_ = config;
@@ -27,6 +28,11 @@ void Service::configure(const ServiceConfig& config, std::shared_ptr<Runtime> ru
 }
 
 void Service::accept(Connection connection, std::shared_ptr<Runtime> origin) {
+  if (!full()) streams_.follow(connection, [this, origin](Connection stream) { admit(std::move(stream), origin); });
+  admit(std::move(connection), std::move(origin));
+}
+
+void Service::admit(Connection connection, std::shared_ptr<Runtime> origin) {
   if (full()) return refuse(connection);
   if (config_.authkey.empty()) return serve(std::move(connection), std::move(origin));
   handshakes_.begin(std::move(connection), config_.authkey,

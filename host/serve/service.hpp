@@ -13,6 +13,7 @@
 #include "relay/relay.hpp"
 #include "serve/handshakes.hpp"
 #include "serve/sessions.hpp"
+#include "serve/streams.hpp"
 
 namespace ferry::host {
 
@@ -25,8 +26,10 @@ class Service {
   Service& operator=(const Service&) = delete;
 
   void configure(const ServiceConfig& config, std::shared_ptr<Runtime> runtime);
-  /// `origin` is the runtime that listens.
+  /// `origin` is the runtime that listens. Streams that the client opens beside this one are accepted as it is.
   void accept(Connection connection, std::shared_ptr<Runtime> origin);
+  /// No more streams of clients that were accepted.
+  void stop_accepting() { streams_.stop(); }
 
   /// Clients being served, and those that still prove who they are.
   std::size_t live() const noexcept { return handshakes_.live() + sessions_.live() + relay_.live(); }
@@ -36,6 +39,7 @@ class Service {
  private:
   bool full() const noexcept;
   void refuse(Connection& connection);
+  void admit(Connection connection, std::shared_ptr<Runtime> origin);
   void serve_proven(Connection connection, std::shared_ptr<Runtime> origin);
   void serve(Connection connection, std::shared_ptr<Runtime> origin);
 
@@ -45,6 +49,7 @@ class Service {
   Handshakes handshakes_;
   Sessions sessions_;
   Relay relay_;
+  Streams streams_;
   LogLimit refusals_ = one_line_a_second();
 };
 

@@ -1,7 +1,7 @@
 // Datagrams of one connection (RFC 9221) on their way between the engine and the application.
 //
-// Each direction holds at most `limit` bytes. A writer waits for room; what arrives without room is dropped, the oldest or
-// the newest, as the application chose. A lock guards both: a datagram costs a packet anyway.
+// Each direction holds at most `limit` bytes. A writer waits for room; what arrives without room is dropped, the oldest
+// or the newest, as the application chose. A lock guards both: a datagram costs a packet anyway.
 #pragma once
 
 #include <atomic>

@@ -67,9 +67,8 @@ ngtcp2_ssize Session::write_datagrams(std::span<std::uint8_t> out, ngtcp2_path& 
     }
     const ngtcp2_vec piece{const_cast<std::uint8_t*>(datagram.data()), datagram.size()};
     int accepted = 0;
-    const ngtcp2_ssize size =
-        ngtcp2_conn_writev_datagram(conn_, &path, &info, out.data(), out.size(), &accepted,
-                                    NGTCP2_WRITE_DATAGRAM_FLAG_MORE, 0, &piece, 1, now);
+    const ngtcp2_ssize size = ngtcp2_conn_writev_datagram(conn_, &path, &info, out.data(), out.size(), &accepted,
+                                                          NGTCP2_WRITE_DATAGRAM_FLAG_MORE, 0, &piece, 1, now);
     if (accepted != 0) {
       datagrams_->taken();
       ++counters_.datagrams_sent;

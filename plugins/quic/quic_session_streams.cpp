@@ -127,6 +127,10 @@ void Session::close_stream(Stream& stream, bool abort) noexcept {
   stream.released = true;
   stream.drop_input();
   if (conn_ == nullptr) return;
+  // The peer reset its only stream before it sent anything. ngtcp2 0.12 has no such stream, so nothing can be said on
+  // it any more, and a peer that waits for our direction hears of the end with the connection.
+  const bool is_lost = stream.id < 0 && stream.reading() == Direction::reset && streams_.size() == 1;
+  if (is_lost) return close_with({}, now_ns());
   const bool is_last = handles_ == 1;
   if (abort && !is_last) {  // with the last, the connection goes as a whole
     (void)reset_stream(stream, code_of_abort);

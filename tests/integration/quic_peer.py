@@ -7,6 +7,7 @@ import sys
 from ferry_process import FERRY, LIMIT_S, Lines, TestCase, run
 from udp_relay import UdpRelay
 
+USER = os.path.join(os.path.dirname(FERRY), "../tests/quic_user")
 PEER = os.path.join(os.path.dirname(FERRY), "../tests/quic_go_peer")
 
 
@@ -48,6 +49,29 @@ def peer_client(port, timeout=LIMIT_S, **options):
     return lines[:-1], lines[-1]
 
 
+class UserServer:
+    """`quic_user server`: echoes streams and datagrams, and tells how each stream ended."""
+
+    def __init__(self, descriptor):
+        self.process = subprocess.Popen([USER, "server", descriptor], stdout=subprocess.PIPE)
+        self.output = Lines(self.process.stdout)
+        self.port = int(self.output.wait_for(r'"listening": "quic://127\.0\.0\.1:(\d+)').group(1))
+
+    def reports(self, count):
+        """The first `count` lines about a stream that ended."""
+        return [json.loads(self.output.wait_for('^.*"ended":.*$', occurrence=i + 1).group(0)) for i in range(count)]
+
+    def close(self):
+        self.process.terminate()
+        self.process.wait(LIMIT_S)
+        self.output.join()
+        self.process.stdout.close()
+
+
+def query(options):
+    return "&".join(f"{name}={value}" for name, value in options.items())
+
+
 class QuicTestCase(TestCase):
     """One pair of keys for everything, and Ferry servers and clients made with it."""
 
@@ -60,17 +84,30 @@ class QuicTestCase(TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         return self.path(name + ".crt"), self.path(name + ".key")
 
-    def ferry_server(self, service="echo", **options):
-        """`ferry serve` at a quic address; returns it with its port."""
+    def ferry_server(self, service="echo", to=None, **options):
+        """`ferry serve` at a quic address, a relay goes on to `to`; returns it with its port."""
         options = {"alpn": "ferry", "cert": self.cert, "key": self.key, **options}
         listen = {"descriptor": "quic://127.0.0.1:0", "options": options}
-        ferry, (descriptor,) = self.serve({"name": "quic", "service": service, "listen": [listen]})
+        ferry, (descriptor,) = self.serve({"name": "quic", "service": service, "listen": [listen], **({"to": to} if to else {})})
         return ferry, int(descriptor.split("?")[0].rsplit(":", 1)[1])
 
     def ferry_client(self, port, data, timeout=LIMIT_S, **options):
         """`ferry connect` with `data` as its input, run to its end."""
-        query = "&".join(f"{name}={value}" for name, value in {"alpn": "ferry", "ca": self.cert, **options}.items())
-        return run("connect", f"quic://127.0.0.1:{port}?{query}", stdin=data, timeout=timeout)
+        options = {"alpn": "ferry", "ca": self.cert, **options}
+        return run("connect", f"quic://127.0.0.1:{port}?{query(options)}", stdin=data, timeout=timeout)
+
+    def user_server(self, **options):
+        options = {"alpn": "ferry", "cert": self.cert, "key": self.key, **options}
+        server = UserServer(f"quic://127.0.0.1:0?{query(options)}")
+        self.addCleanup(server.close)
+        return server
+
+    def user_client(self, port, arguments=(), timeout=LIMIT_S, **options):
+        """Runs `quic_user client` to its end; returns its lines."""
+        options = {"alpn": "ferry", "ca": self.cert, **options}
+        done = subprocess.run([USER, "client", f"quic://127.0.0.1:{port}?{query(options)}", *map(str, arguments)],
+                              stdout=subprocess.PIPE, timeout=timeout)
+        return [json.loads(line) for line in done.stdout.splitlines()]
 
     def peer_server(self, **options):
         server = PeerServer(**{"cert": self.cert, "key": self.key, **options})

@@ -5,6 +5,7 @@ QUIC_FULL=1 (scripts/release-check) adds the sizes and the losses that take long
 import hashlib
 import os
 import random
+import ssl
 import threading
 import unittest
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,14 @@ from quic_peer import QuicTestCase, skip_without_peer
 FULL = "QUIC_FULL" in os.environ
 SIZES = [1, 1200, 65536, 3 << 20] + ([64 << 20] if FULL else [])
 
+HUNDREDFOLD = [1, 20000] + ([1 << 20] if FULL else [])
+
+
+def run_sha256(certificate):
+    """Of the certificate in a PEM file, as DER."""
+    with open(certificate, encoding="ascii") as file:
+        return hashlib.sha256(ssl.PEM_cert_to_DER_cert(file.read())).hexdigest()
+
 
 def payload(size):
     return random.Random(size).randbytes(size)
@@ -22,10 +31,36 @@ def payload(size):
 class QuicGoClient(QuicTestCase):
     """quic-go connects to `ferry serve`."""
 
-    def echo(self, port, size, **options):
-        streams, last = self.peer_client(port, size=size, **options)
-        self.assertEqual([(s["received"], s["error"], s["send_error"]) for s in streams], [(size, "", "")], last)
+    def echo(self, port, size, streams=1, **options):
+        reports, last = self.peer_client(port, size=size, streams=streams, **options)
+        self.assertEqual([(s["received"], s["error"], s["send_error"]) for s in reports], [(size, "", "")] * streams, last)
         return last
+
+    def test_a_hundred_streams_are_served_at_once(self):
+        _, port = self.ferry_server()
+        for size in HUNDREDFOLD:
+            self.echo(port, size, streams=100)
+
+    def test_a_relay_gives_each_stream_a_connection_of_its_own(self):
+        _, echo = self.ferry_server()
+        relay, port = self.ferry_server(service="relay", to=f"quic://127.0.0.1:{echo}?ca={self.cert}")
+        self.echo(port, 20000, streams=20)
+
+    def test_datagrams_come_back(self):
+        server = self.user_server()
+        self.assertEqual(self.echo(server.port, 1000, streams=5, datagrams=50)["datagrams"], 50)
+
+    def test_a_server_without_datagrams_says_so(self):
+        _, port = self.ferry_server(datagrams=0)
+        self.assertEqual(self.echo(port, 1000, datagrams=1)["datagrams"], 0)
+
+    def test_reset_and_stop_codes_arrive(self):
+        server = self.user_server()
+        self.peer_client(server.port, behaviour="reset", code=4711, size=100000, streams=2)
+        self.assertEqual({(r["ended"], r["read_code"]) for r in server.reports(2)}, {("reset", 4711)})
+        server = self.user_server()
+        self.peer_client(server.port, behaviour="stop", code=4712, size=3 << 20, streams=2)
+        self.assertEqual({r["write_code"] for r in server.reports(2)}, {4712})
 
     def test_every_size_comes_back(self):
         _, port = self.ferry_server()
@@ -116,6 +151,38 @@ class QuicGoServer(QuicTestCase):
             self.echo(server.port, size)
         for size, report in zip(SIZES, server.reports("stream", len(SIZES))):
             self.assertEqual((report["sha256"], report["error"]), (hashlib.sha256(payload(size)).hexdigest(), ""))
+
+    def user(self, server, *arguments, **options):
+        return self.user_client(server.port, arguments, **options)
+
+    def test_a_hundred_streams_are_used_at_once(self):
+        server = self.peer_server()
+        for size in HUNDREDFOLD:
+            streams = [line for line in self.user(server, "--streams", 100, "--size", size) if "stream" in line]
+            self.assertEqual([(s["received"], s["same"], s["read"], s["write"]) for s in streams],
+                             [(size, True, "end", "ok")] * 100)
+
+    def test_datagrams_come_back(self):
+        server = self.peer_server(datagrams=1)
+        self.assertIn({"datagrams": 50}, self.user(server, "--datagrams", 50))
+        server = self.peer_server()
+        self.assertIn({"datagrams": 0}, self.user(server, "--datagrams", 1))
+
+    def test_reset_and_stop_codes_arrive_both_ways(self):
+        server = self.peer_server()
+        self.user(server, "--behaviour", "reset", "--code", 4711, "--size", 300000, "--streams", 2)
+        self.assertEqual({report["error"] for report in server.reports("stream", 2)}, {"stream 4711"})
+        server = self.peer_server(behaviour="reset", code=4713)
+        lines = [line for line in self.user(server, "--streams", 2) if "stream" in line]
+        self.assertEqual({(line["read"], line["read_code"]) for line in lines}, {("reset", 4713)})
+        server = self.peer_server(behaviour="stop", code=4714)
+        lines = [line for line in self.user(server, "--streams", 2, "--size", 8 << 20) if "stream" in line]
+        self.assertEqual({(line["write"], line["write_code"]) for line in lines}, {("reset", 4714)})
+
+    def test_the_server_s_certificate_and_the_protocol_are_known(self):
+        lines = self.user(self.peer_server())
+        fingerprint = run_sha256(self.cert)
+        self.assertEqual((lines[0]["peer"], lines[0]["protocol"]), (fingerprint, "ferry"))
 
     def test_the_connection_is_closed_once_and_without_error(self):
         server = self.peer_server()

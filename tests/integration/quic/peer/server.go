@@ -72,7 +72,7 @@ func serveStream(stream quic.Stream) {
 		sink = io.MultiWriter(hash, stream)
 	}
 	received, err := io.CopyBuffer(sink, stream, make([]byte, 1<<16))
-	if *behaviour == "echo" || *behaviour == "sink" {
+	if *behaviour != "reset" {
 		if closing := stream.Close(); err == nil {
 			err = closing
 		}
