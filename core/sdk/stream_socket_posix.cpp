@@ -8,6 +8,7 @@
 #include <thread>
 #include <utility>
 
+#include "ferry/sdk/sigpipe.hpp"
 #include "ferry/sdk/stream_socket.hpp"
 
 namespace ferry::plugin {
@@ -39,6 +40,13 @@ bool is_cut(int error) noexcept {
     default:
       return false;
   }
+}
+
+/// What splice says of descriptors that it cannot join.
+bool is_of_no_pipe(int error) noexcept { return error == EINVAL || error == EBADF || error == ESPIPE; }
+
+ssize_t splice_without_signal(int from, int to, std::uint64_t size) noexcept {
+  return without_sigpipe([&] { return ::splice(from, nullptr, to, nullptr, size, SPLICE_F_NONBLOCK); });
 }
 
 }  // namespace
@@ -101,16 +109,46 @@ void StreamSocket::reset_on_close() noexcept {
 /// True when the coming recv may sleep by itself: the socket blocks (every other call says MSG_DONTWAIT) and gives up
 /// after nap_ns, well before the deadline.
 bool StreamSocket::may_nap(std::int64_t deadline_ns) noexcept {
-  if (kind_ != Kind::local || deadline_ns == FERRY_NO_WAIT || nap_ == Nap::impossible) return false;
+  if (kind_ != Kind::local || deadline_ns == FERRY_NO_WAIT) return false;
+  Nap nap = nap_.load(std::memory_order_relaxed);
+  if (nap == Nap::impossible) return false;
   if (deadline_ns != FERRY_FOREVER && deadline_ns < monotonic_ns() + 2 * nap_ns) return false;
-  if (nap_ == Nap::unprepared) {
-    const timeval limit{0, nap_ns / 1000};
-    const int flags = ::fcntl(fd(), F_GETFL);
-    const bool ready = ::setsockopt(fd(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) == 0 && flags >= 0 &&
-                       ::fcntl(fd(), F_SETFL, flags & ~O_NONBLOCK) == 0;
-    nap_ = ready ? Nap::possible : Nap::impossible;
-  }
-  return nap_ == Nap::possible;
+  if (nap == Nap::possible) return true;
+  if (!nap_.compare_exchange_strong(nap, Nap::possible, std::memory_order_relaxed)) return false;
+  const timeval limit{0, nap_ns / 1000};
+  const int flags = ::fcntl(fd(), F_GETFL);
+  const bool ready = ::setsockopt(fd(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) == 0 && flags >= 0 &&
+                     ::fcntl(fd(), F_SETFL, flags & ~O_NONBLOCK) == 0;
+  if (!ready) nap_.store(Nap::impossible, std::memory_order_relaxed);
+  return ready;
+}
+
+bool StreamSocket::may_splice_out() noexcept {
+  Nap nap = Nap::unprepared;
+  return kind_ != Kind::local || nap_.compare_exchange_strong(nap, Nap::impossible, std::memory_order_relaxed) ||
+         nap == Nap::impossible;
+}
+
+std::int64_t StreamSocket::receive_into(int pipe, std::uint64_t size) noexcept {
+  bool of_the_pipe = false;
+  const std::int64_t received = read_with(FERRY_NO_WAIT, [&] {
+    const ssize_t moved = splice_without_signal(fd(), pipe, size);
+    of_the_pipe = moved < 0 && (errno == EPIPE || is_of_no_pipe(errno));
+    return moved;
+  });
+  return of_the_pipe ? std::int64_t{FERRY_UNSUPPORTED} : received;
+}
+
+std::int64_t StreamSocket::send_from(int pipe, std::uint64_t size) noexcept {
+  if (!may_splice_out()) return FERRY_UNSUPPORTED;
+  bool of_the_pipe = false;
+  const std::int64_t sent = write_with(FERRY_NO_WAIT, [&] {
+    const ssize_t moved = splice_without_signal(pipe, fd(), size);
+    of_the_pipe = moved < 0 && is_of_no_pipe(errno);
+    return moved;
+  });
+  if (of_the_pipe) return FERRY_UNSUPPORTED;
+  return sent == 0 ? std::int64_t{FERRY_END} : sent;
 }
 
 std::int64_t StreamSocket::end_or_reset() noexcept {

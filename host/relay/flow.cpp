@@ -5,7 +5,7 @@
 
 namespace ferry::host {
 
-Flow::Flow(Connection& source, Connection& sink) : source_(source), sink_(sink) {
+Flow::Flow(Connection& source, Connection& sink) : source_(source), sink_(sink), splice_(source, sink) {
   if (source.kind() == FERRY_RECORDS) largest_record_ = source.info().max_record;
   if (sink.kind() == FERRY_RECORDS) largest_write_ = sink.info().max_record;
 }
@@ -24,6 +24,11 @@ bool Flow::step(Scratch& scratch, Wait& wait) {
   if (pending_ && !flush(wait)) return false;
   if (source_.lends()) return lend_from_source(wait);
   if (sink_.lends() && source_.kind() == FERRY_STREAM) return read_into_sink(wait);
+  if (splicing_) {
+    const Splice::Moved moved = splice_.move(scratch.pipe, turn_budget_bytes);
+    if (moved.in > 0) return account(moved, scratch.pipe, wait);
+    if (moved.sink_is_full) return sink_stopped(Status::would_block, wait);
+  }
   return copy(scratch, wait);
 }
 
@@ -67,19 +72,39 @@ bool Flow::read_into_sink(Wait& wait) {
   return true;
 }
 
+bool Flow::account(const Splice::Moved& moved, SharedPipe& between, Wait& wait) {
+  ledger_.in += moved.in;
+  ledger_.out += moved.out;
+  ledger_.spliced += moved.out;
+  burst_bytes_ += moved.in;
+  if (moved.in == moved.out) return true;
+  if (between.drain(keep_pending(moved.in - moved.out))) return true;
+  pending_.reset();
+  return source_stopped(Status::io, wait);
+}
+
 bool Flow::copy(Scratch& scratch, Wait& wait) {
+  const bool peeked = source_.holds_unread();
   const MutableBytes memory = scratch.take(largest_record_);
   const IoResult got = source_.read(memory, Deadline::no_wait());
+  burst_bytes_ += got.size;
+  splicing_ = splice_.possible() && !peeked && burst_bytes_ >= worth_splicing_bytes;
+  if (!got) burst_bytes_ = 0;
   if (!got) return source_stopped(got.status, wait);
   ledger_.in += got.size;
   if (got.size == 0 && sink_.kind() == FERRY_STREAM) return true;  // an empty record is nothing to a stream
   const IoResult written = write_now(memory.first(got.size));
   if (written && written.size == got.size) return true;
-  pending_begin_ = 0;
-  pending_end_ = got.size - written.size;
-  pending_ = std::make_unique_for_overwrite<std::byte[]>(pending_end_);
-  std::memcpy(pending_.get(), memory.data() + written.size, pending_end_);
+  const MutableBytes rest = keep_pending(got.size - written.size);
+  std::memcpy(rest.data(), memory.data() + written.size, rest.size());
   return written || sink_stopped(written.status, wait);
+}
+
+MutableBytes Flow::keep_pending(std::size_t size) {
+  pending_ = std::make_unique_for_overwrite<std::byte[]>(size);
+  pending_begin_ = 0;
+  pending_end_ = size;
+  return {pending_.get(), size};
 }
 
 bool Flow::source_stopped(Status status, Wait& wait) {

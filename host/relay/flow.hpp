@@ -2,12 +2,12 @@
 //
 //   source lends               written from the source's own memory, consumed as far as the sink took them
 //   sink lends                 read straight into the sink's memory
-//   neither (two sockets)      read into the reactor's shared scratch and written from it; only what the sink does not
-//                              take at once is copied into a buffer of the flow's own, given back when it has drained
+//   both splice, much comes    moved inside the kernel; see splice.hpp
+//   else                       read into the reactor's shared scratch and written from it
 //
-// Invariant: while bytes are pending nothing more is read. That is the back-pressure, and it bounds the memory of a
-// flow to one scratch buffer. A splice(2) through a pipe was rejected: it holds two more descriptors per direction and
-// works for sockets only.
+// What the sink does not take at once of bytes that left the source is copied into a buffer of the flow's own, given
+// back when it has drained. Invariant: while bytes are pending nothing more is read. That is the back-pressure, and it
+// bounds the memory of a flow to one scratch buffer or shared pipe.
 #pragma once
 
 #include <cstddef>
@@ -17,10 +17,11 @@
 
 #include "ferry/connection.hpp"
 #include "relay/ledger.hpp"
+#include "relay/splice.hpp"
 
 namespace ferry::host {
 
-/// Memory that all flows of a reactor read into, one at a time.
+/// Memory that all flows of a reactor read into, and a pipe that they move bytes over, one at a time.
 class Scratch {
  public:
   static constexpr std::size_t bytes = 64u << 10;
@@ -30,6 +31,7 @@ class Scratch {
     if (memory_.size() < minimum) memory_.resize(minimum);
     return memory_;
   }
+  SharedPipe pipe;
 
  private:
   std::vector<std::byte> memory_;
@@ -58,18 +60,24 @@ class Flow {
 
  private:
   static constexpr std::size_t turn_budget_bytes = 256u << 10;
+  static constexpr std::size_t worth_splicing_bytes = 16u << 10;  // at once; below it a copy is cheaper
 
   bool step(Scratch& scratch, Wait& wait);
   bool flush(Wait& wait);
   bool lend_from_source(Wait& wait);
   bool read_into_sink(Wait& wait);
+  bool account(const Splice::Moved& moved, SharedPipe& between, Wait& wait);
   bool copy(Scratch& scratch, Wait& wait);
+  MutableBytes keep_pending(std::size_t size);
   bool source_stopped(Status status, Wait& wait);
   bool sink_stopped(Status status, Wait& wait);
   IoResult write_now(ConstBytes bytes);
 
   Connection& source_;
   Connection& sink_;
+  Splice splice_;
+  bool splicing_ = false;
+  std::size_t burst_bytes_ = 0;           // since the source last had nothing
   std::size_t largest_record_ = 0;        // of the source; 0: a stream
   std::size_t largest_write_ = SIZE_MAX;  // what the sink takes as one record
   std::unique_ptr<std::byte[]> pending_;

@@ -9,11 +9,13 @@ namespace ferry::host {
 struct FlowLedger {
   std::uint64_t in = 0;
   std::uint64_t out = 0;
+  std::uint64_t spliced = 0;  ///< of those handed over: what never left the kernel
   /// Taken and never handed over: the sink failed, or the relay was cut short.
   std::uint64_t unaccounted() const noexcept { return in - out; }
   FlowLedger& operator+=(const FlowLedger& other) noexcept {
     in += other.in;
     out += other.out;
+    spliced += other.spliced;
     return *this;
   }
 };

@@ -38,7 +38,7 @@ ServiceConfig as_service(const Arguments& arguments, const Runtime& runtime) {
 }
 
 Json as_json(const FlowLedger& flow) {
-  return {{"in", flow.in}, {"out", flow.out}, {"unaccounted", flow.unaccounted()}};
+  return {{"in", flow.in}, {"out", flow.out}, {"spliced", flow.spliced}, {"unaccounted", flow.unaccounted()}};
 }
 
 void print_ledger(const Ledger& ledger, bool json) {

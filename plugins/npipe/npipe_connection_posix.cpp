@@ -54,7 +54,20 @@ const void* PipeConnection::extension(std::string_view id) noexcept {
                                         return self.writer_.send_file(static_cast<int>(descriptor), offset, size,
                                                                       deadline_ns, self.interrupt_);
                                       }};
-  return id == FERRY_EXT_FILE ? &file : nullptr;
+  // There is no `receive`: whoever reads from a FIFO moves its bytes with their own `send`.
+  static constexpr ferry_splice splice = {
+      sizeof(ferry_splice), 0,
+      [](ferry_connection* connection, ferry_interest interest) noexcept -> std::int64_t {
+        PipeConnection& self = from(connection);
+        return interest == FERRY_READ ? self.in_.get() : self.writer_.pipe();
+      },
+      nullptr,
+      [](ferry_connection* connection, std::int64_t pipe, std::uint64_t size) noexcept {
+        PipeConnection& self = from(connection);
+        return self.writer_.send_from(static_cast<int>(pipe), size, self.interrupt_);
+      }};
+  if (id == FERRY_EXT_FILE) return &file;
+  return id == FERRY_EXT_SPLICE ? &splice : nullptr;
 }
 
 }  // namespace ferry::npipe

@@ -24,6 +24,9 @@ bool add(int poll, int fifo, std::uint32_t events) noexcept {
   return ::epoll_ctl(poll, EPOLL_CTL_ADD, fifo, &event) == 0;
 }
 
+/// What splice says of descriptors that it cannot join.
+bool is_of_no_pipe(int error) noexcept { return error == EINVAL || error == ESPIPE || error == EBADF; }
+
 bool has_hung_up(int in) noexcept {
   pollfd entry{in, 0, 0};
   return ::poll(&entry, 1, 0) > 0;
@@ -53,10 +56,29 @@ std::int64_t FifoWriter::send_file(int file, std::uint64_t offset, std::uint64_t
       return ::splice(file, &position, out_.get(), nullptr, size, SPLICE_F_NONBLOCK);
     };
     const ssize_t moved = without_signal([&] { return plugin::without_sigpipe(splice); }, splice);
-    unsupported = moved < 0 && (errno == EINVAL || errno == ESPIPE || errno == EBADF);
+    unsupported = moved < 0 && is_of_no_pipe(errno);
     return moved;
   });
   return unsupported ? std::int64_t{FERRY_UNSUPPORTED} : sent;
+}
+
+std::int64_t FifoWriter::send_from(int pipe, std::uint64_t size, plugin::Interrupt& interrupt) noexcept {
+  bool unsupported = false;
+  const std::int64_t sent = repeat(FERRY_NO_WAIT, interrupt, [&] {
+    const auto splice = [&] { return ::splice(pipe, nullptr, out_.get(), nullptr, size, SPLICE_F_NONBLOCK); };
+    const ssize_t moved = without_signal([&] { return plugin::without_sigpipe(splice); }, splice);
+    unsupported = moved < 0 && is_of_no_pipe(errno);
+    return moved;
+  });
+  if (unsupported) return FERRY_UNSUPPORTED;
+  return sent == 0 ? std::int64_t{FERRY_END} : sent;
+}
+
+/// Whoever puts bytes into it does not write: this is where such a one learns that the peer has gone.
+std::int64_t FifoWriter::pipe() noexcept {
+  if (!out_) return FERRY_CLOSED;
+  if (own_reader_) look_for_peer();
+  return out_.get();
 }
 
 /// Calls `plain` while our own reader keeps the signal away, else `guarded`.

@@ -29,9 +29,11 @@ class FifoWriter {
   std::int64_t write(const ferry_iovec* pieces, std::uint32_t count, std::int64_t deadline_ns,
                      plugin::Interrupt& interrupt) noexcept;  // [writer]
   std::int64_t send_file(int file, std::uint64_t offset, std::uint64_t size, std::int64_t deadline_ns,
-                         plugin::Interrupt& interrupt) noexcept;  // [writer]
-  std::int32_t arm() noexcept;                                    // [writer]
-  void shut();                                                    // [writer]
+                         plugin::Interrupt& interrupt) noexcept;                                // [writer]
+  std::int64_t send_from(int pipe, std::uint64_t size, plugin::Interrupt& interrupt) noexcept;  // [writer]
+  std::int64_t pipe() noexcept;                                                                 // [writer]
+  std::int32_t arm() noexcept;                                                                  // [writer]
+  void shut();                                                                                  // [writer]
 
   /// An epoll instance, the same for life: it must outlive shut(), and a descriptor that an event loop still polls must
   /// not be closed below it. Made when first asked for. Throws Failure. [any-thread]

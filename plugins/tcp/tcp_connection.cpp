@@ -50,12 +50,20 @@ const void* TcpConnection::extension(std::string_view id) noexcept {
          std::int64_t deadline_ns) noexcept {
         return from(connection).send_file(static_cast<int>(descriptor), offset, size, deadline_ns);
       }};
+  // There is no `send`: a page handed to TCP costs more than its copy.
+  static constexpr ferry_splice splice = {
+      sizeof(ferry_splice), 0, nullptr,
+      [](ferry_connection* connection, std::int64_t pipe, std::uint64_t size) noexcept {
+        return from(connection).stream_.receive_into(static_cast<int>(pipe), size);
+      },
+      nullptr};
   static constexpr ferry_statistics statistics = {
       sizeof(ferry_statistics), 0,
       [](ferry_connection* connection, ferry_statistic* figures, std::uint32_t capacity) noexcept {
         return read_statistics(from(connection).stream_.fd(), figures, capacity);
       }};
   if (id == FERRY_EXT_FILE) return &file;
+  if (id == FERRY_EXT_SPLICE) return &splice;
   if (id == FERRY_EXT_STATISTICS) return &statistics;
   return nullptr;
 }

@@ -93,6 +93,14 @@ const void* UdsConnection::extension(std::string_view id) noexcept {
          std::int64_t deadline_ns) noexcept -> std::int64_t {
         return from(connection).receive_fds(data, size, received, *count, deadline_ns);
       }};
+  static constexpr ferry_splice splice{
+      sizeof(ferry_splice), 0, nullptr,
+      [](ferry_connection* connection, std::int64_t pipe, std::uint64_t size) noexcept -> std::int64_t {
+        return from(connection).stream_.receive_into(static_cast<int>(pipe), size);
+      },
+      [](ferry_connection* connection, std::int64_t pipe, std::uint64_t size) noexcept -> std::int64_t {
+        return from(connection).stream_.send_from(static_cast<int>(pipe), size);
+      }};
   static constexpr ferry_statistics statistics{
       sizeof(ferry_statistics), 0,
       [](ferry_connection* connection, ferry_statistic* figures, std::uint32_t capacity) noexcept -> std::int32_t {
@@ -100,6 +108,7 @@ const void* UdsConnection::extension(std::string_view id) noexcept {
       }};
   if (id == FERRY_EXT_PEER) return &peer;
   if (id == FERRY_EXT_FDS) return &fds;
+  if (id == FERRY_EXT_SPLICE) return &splice;
   if (id == FERRY_EXT_STATISTICS) return &statistics;
   return nullptr;
 }

@@ -39,6 +39,7 @@ ANCHOR(ferry_lend);
 ANCHOR(ferry_credentials);
 ANCHOR(ferry_peer);
 ANCHOR(ferry_file);
+ANCHOR(ferry_splice);
 ANCHOR(ferry_fds);
 ANCHOR(ferry_streams);
 ANCHOR(ferry_datagrams);

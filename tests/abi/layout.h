@@ -253,6 +253,13 @@ OFFSET(ferry_file, struct_size, 0);
 OFFSET(ferry_file, reserved, 4);
 OFFSET(ferry_file, send, 8);
 
+SIZE(ferry_splice, 32);
+OFFSET(ferry_splice, struct_size, 0);
+OFFSET(ferry_splice, reserved, 4);
+OFFSET(ferry_splice, pipe, 8);
+OFFSET(ferry_splice, receive, 16);
+OFFSET(ferry_splice, send, 24);
+
 SIZE(ferry_fds, 24);
 OFFSET(ferry_fds, struct_size, 0);
 OFFSET(ferry_fds, reserved, 4);

@@ -550,6 +550,36 @@ typedef struct ferry_file {
                             int64_t deadline_ns);
 } ferry_file;
 
+/* ferry.splice/1: move bytes between a stream connection and a pipe of the system (pipe(7)) without copying them
+ * through the process, for relays. Where one of two connections stands on pipes, the other moves bytes from or to them
+ * directly; two others meet in a pipe of the caller's own. A plugin offers a function only where it beats read and
+ * write while many bytes are ready; any may be NULL. Calls of this table and read and write may follow each other in
+ * any order. What a call did not count stays where it was, and an END or RESET that it returns the next read or write
+ * returns again. */
+#define FERRY_EXT_SPLICE "ferry.splice/1"
+typedef struct ferry_splice {
+  uint32_t struct_size;
+  uint32_t reserved;
+
+  /* The pipe that this direction of the connection stands on. FERRY_READ: it holds exactly the bytes that `read` would
+   * return next. FERRY_WRITE: bytes put into it are written. The caller passes it to `send` (FERRY_READ) or `receive`
+   * (FERRY_WRITE) of another connection, may poll it, and asks again before it moves more. Returns the descriptor,
+   * which stays the plugin's, or FERRY_UNSUPPORTED, CLOSED (FERRY_WRITE after shutdown_write). Does not block. [reader]
+   * for FERRY_READ, [writer] for FERRY_WRITE */
+  int64_t(FERRY_CALL* pipe)(ferry_connection* connection, ferry_interest interest);
+
+  /* Reads up to `size` (at least 1) bytes into `pipe`. Returns the byte count, or as `read`: WOULD_BLOCK also when the
+   * pipe has no room, or FERRY_UNSUPPORTED when nothing can be moved to this pipe, which nobody reads any more perhaps.
+   * After WOULD_BLOCK only a read that says the same proves that there is nothing. Never raises a signal. Does not
+   * block. [reader] */
+  int64_t(FERRY_CALL* receive)(ferry_connection* connection, int64_t pipe, uint64_t size);
+
+  /* Writes up to `size` (at least 1) bytes from `pipe`. Returns the byte count, or as `write`: WOULD_BLOCK also when
+   * the pipe is empty, FERRY_END when it is and nobody can write to it, or FERRY_UNSUPPORTED when nothing can be moved
+   * from this pipe or at this time. Never raises a signal. Does not block. [writer] */
+  int64_t(FERRY_CALL* send)(ferry_connection* connection, int64_t pipe, uint64_t size);
+} ferry_splice;
+
 /* ferry.fds/1: pass open descriptors beside bytes. A connection is used either with these calls or with read and
  * write in a direction at a time; descriptors that arrive during a plain read are closed, never leaked. */
 #define FERRY_EXT_FDS "ferry.fds/1"

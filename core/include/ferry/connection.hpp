@@ -117,6 +117,9 @@ class Connection {
   }
   /// True when the transport itself lends; otherwise peek and reserve copy once.
   bool lends() const noexcept { return lend_ != nullptr; }
+  /// True while bytes that an emulated peek has taken from the transport wait for a read or consume: a plugin's
+  /// extension would miss them. [reader]
+  bool holds_unread() const noexcept { return peeked_.begin != peeked_.end; }
   static constexpr std::size_t max_lent = std::size_t{16} << 20;
 
   /// Ends our direction; unsupported where the transport cannot. [writer]

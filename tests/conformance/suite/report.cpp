@@ -9,7 +9,7 @@
 namespace ferry::conformance {
 namespace {
 
-constexpr std::array<std::string_view, 45> call_names{
+constexpr std::array<std::string_view, 48> call_names{
     "no call",
     "loading",
     "check_address",
@@ -45,6 +45,9 @@ constexpr std::array<std::string_view, 45> call_names{
     "commit",
     "credentials",
     "file send",
+    "splice pipe",
+    "splice receive",
+    "splice send",
     "fds send",
     "fds receive",
     "statistics",

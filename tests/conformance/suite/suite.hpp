@@ -30,6 +30,7 @@ std::span<const Test> process_tests();
 std::span<const Test> resource_tests();
 std::span<const Test> option_tests();
 std::span<const Test> extension_tests();
+std::span<const Test> splice_tests();
 std::span<const Test> stream_tests();
 std::span<const Test> datagram_tests();
 

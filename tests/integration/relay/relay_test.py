@@ -35,8 +35,8 @@ class Relay(TestCase):
         self.assertEqual(ferry.terminate(), 0, ferry.log.text())
         ledger = self.ledger(ferry)
         self.assertEqual(ledger["connections"], 1)
-        self.assertEqual(ledger["to_target"], {"in": len(up), "out": len(up), "unaccounted": 0})
-        self.assertEqual(ledger["to_client"], {"in": len(down), "out": len(down), "unaccounted": 0})
+        self.assertEqual(ledger["to_target"], {"in": len(up), "out": len(up), "spliced": 0, "unaccounted": 0})
+        self.assertEqual(ledger["to_client"], {"in": len(down), "out": len(down), "spliced": 0, "unaccounted": 0})
 
     def test_half_close_passes_and_the_reply_still_comes_back(self):
         listener, target = self.listener()

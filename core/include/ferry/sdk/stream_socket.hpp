@@ -56,6 +56,13 @@ class StreamSocket {
   /// Makes the coming close cut a `network` connection with a reset; `local` ones have none to send. [owner]
   void reset_on_close() noexcept;
 
+  /// ferry.splice/1's receive: moves what came into `pipe`. A `network` socket itself must have O_NONBLOCK. [reader]
+  std::int64_t receive_into(int pipe, std::uint64_t size) noexcept;
+
+  /// ferry.splice/1's send: moves what is in `pipe` to the peer. Unsupported once a reader has napped, since splice has
+  /// nothing like MSG_DONTWAIT; and no reader naps any more once it has succeeded. [writer]
+  std::int64_t send_from(int pipe, std::uint64_t size) noexcept;
+
   /// Runs `call`, any non-blocking system call that receives (returns ssize_t, sets errno), as `read` does: sleeps on
   /// EAGAIN, repeats, maps errors. 0 from the call is the end of the stream. On a `local` socket the call itself says
   /// MSG_DONTWAIT: a reader's nap clears O_NONBLOCK, for both directions. [reader]
@@ -71,6 +78,7 @@ class StreamSocket {
   enum class Nap : std::uint8_t { unprepared, possible, impossible };
 
   bool may_nap(std::int64_t deadline_ns) noexcept;
+  bool may_splice_out() noexcept;
 
   ferry_status wait(short events, std::int64_t deadline_ns) noexcept {
     return wait_ready(fd(), events, deadline_ns, interrupt_);
@@ -83,9 +91,9 @@ class StreamSocket {
   UniqueFd socket_;
   Interrupt interrupt_;
   const Kind kind_;
-  bool reader_met_reset_ = false;  // the reader's own
-  bool write_shut_ = false;        // the writer's own
-  Nap nap_ = Nap::unprepared;      // the reader's own
+  bool reader_met_reset_ = false;          // the reader's own
+  bool write_shut_ = false;                // the writer's own
+  std::atomic<Nap> nap_{Nap::unprepared};  // who changes it first decides; a flag of the socket follows, nothing else
   std::atomic<Writer> writer_{Writer::idle};
 };
 
