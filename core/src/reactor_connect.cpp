@@ -111,6 +111,7 @@ std::unique_ptr<ReactorHandle> Reactor::connect(Runtime& runtime, std::string ta
     core_->hold();
     return handle;
   }
+  pending->job->target = target;
   pending->job->run = [pending = std::weak_ptr(pending), core = core_.get(), &runtime, target = std::move(target),
                        deadline](const ferry_cancel& cancel) {
     ConnectResult result = connect_now(runtime, target, deadline, &cancel);

@@ -3,9 +3,12 @@
 #include <poll.h>
 #include <uv.h>
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <functional>
+#include <future>
+#include <memory>
 #include <mutex>
 #include <stdexcept>
 #include <string>
@@ -331,44 +334,85 @@ TEST_CASE("stop ends an application's run and not its next one") {
   CHECK(uv_loop_close(&loop) == 0);
 }
 
-TEST_CASE("the connect pool runs so many at once, the others in turn, and ends them all when told") {
-  std::mutex mutex;
-  std::condition_variable changed;
-  std::size_t running = 0;
-  std::size_t most = 0;
-  std::size_t ended = 0;
-  constexpr std::size_t limit = ConnectPool::max_concurrent_connects;
-  const auto blocked_until_cancelled = [&](const ferry_cancel& cancel) {
+namespace {
+
+/// Connects to targets that never answer, and how many are under way.
+class HangingConnects {
+ public:
+  std::shared_ptr<ConnectPool::Job> job(const std::string& target) {
+    auto job = std::make_shared<ConnectPool::Job>();
+    job->target = target;
+    job->run = [this](const ferry_cancel& cancel) { hang(cancel); };
+    return job;
+  }
+  void wait_until(std::size_t running, std::size_t ended = 0) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return running_ == running && ended_ == ended; });
+  }
+  std::size_t most() const noexcept { return most_; }
+  std::size_t ended() const noexcept { return ended_; }
+
+ private:
+  void hang(const ferry_cancel& cancel) {
     {
-      const std::lock_guard lock(mutex);
-      most = std::max(most, ++running);
-      changed.notify_all();
+      const std::lock_guard lock(mutex_);
+      most_ = std::max(most_, ++running_);
+      changed_.notify_all();
     }
     pollfd entry{static_cast<int>(cancel.handle), POLLIN, 0};
     while (::poll(&entry, 1, -1) < 1) {
     }
-    const std::lock_guard lock(mutex);
-    --running;
-    ++ended;
-    changed.notify_all();
-  };
+    const std::lock_guard lock(mutex_);
+    --running_;
+    ++ended_;
+    changed_.notify_all();
+  }
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::size_t running_ = 0;
+  std::size_t most_ = 0;
+  std::size_t ended_ = 0;
+};
+
+}  // namespace
+
+TEST_CASE("the connect pool runs so many to a target at once, the others in turn, and ends them all when told") {
+  constexpr std::size_t limit = ConnectPool::max_concurrent_connects / 2;
+  HangingConnects hanging;
   std::vector<std::shared_ptr<ConnectPool::Job>> jobs;
   {
     ConnectPool pool;
     for (std::size_t i = 0; i < limit + 4; ++i) {
-      jobs.push_back(std::make_shared<ConnectPool::Job>());
-      jobs.back()->run = blocked_until_cancelled;
+      jobs.push_back(hanging.job("target"));
       pool.start(jobs.back());
     }
-    std::unique_lock lock(mutex);
-    changed.wait(lock, [&] { return running == limit; });
-    lock.unlock();
+    hanging.wait_until(limit);
     pool.cancel(jobs[0]);
     pool.cancel(jobs[limit + 3]);  // has not begun, and never does
-    lock.lock();
-    changed.wait(lock, [&] { return ended == 1 && running == limit; });
+    hanging.wait_until(limit, 1);
   }
-  CHECK(most == limit);
-  CHECK(ended == limit + 1);
-  CHECK(running == 0);
+  CHECK(hanging.most() == limit);
+  CHECK(hanging.ended() == limit + 1);
+}
+
+TEST_CASE("targets that do not answer leave threads to those that do") {
+  constexpr std::size_t limit = ConnectPool::max_concurrent_connects;
+  HangingConnects hanging;
+  std::promise<void> connected;
+  {
+    ConnectPool pool;
+    std::size_t running = 0;
+    for (const std::string target : {"dead", "also dead", "dead as well"}) {
+      for (std::size_t i = 0; i < 2 * limit; ++i) pool.start(hanging.job(target));
+      running += (limit - running) / 2;
+      hanging.wait_until(running);
+    }
+    const auto alive = std::make_shared<ConnectPool::Job>();
+    alive->target = "alive";
+    alive->run = [&](const ferry_cancel&) { connected.set_value(); };
+    pool.start(alive);
+    connected.get_future().wait();
+  }
+  CHECK(hanging.most() < limit);
 }

@@ -126,7 +126,8 @@ class Reactor {
   std::shared_ptr<ReactorConnection> add(Connection connection, ReactorConnection::Handlers handlers,
                                          ReactorLimits limits = {});
   /// Connects without blocking the loop; the result arrives in `done` exactly once, later, unless cancelled. `runtime`
-  /// outlives the reactor. At most 16 connects run at once and further ones queue.
+  /// outlives the reactor. At most 32 connects run at once, to one target half of what no other target uses; further
+  /// ones queue.
   std::unique_ptr<ReactorHandle> connect(Runtime& runtime, std::string link_or_descriptor, Deadline deadline,
                                          std::function<void(Connection, const Error*)> done);
   /// Runs `task` once, not before `when`, at millisecond resolution.
