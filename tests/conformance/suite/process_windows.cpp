@@ -98,10 +98,12 @@ int start_process(const Spawn& spawn) {
   startup.hStdOutput = output.get();
   startup.hStdError = error.get();
   PROCESS_INFORMATION process{};
-  if (::CreateProcessW(nullptr, command.data(), nullptr, nullptr, TRUE, CREATE_SUSPENDED | CREATE_NO_WINDOW, nullptr,
-                       nullptr, &startup, &process) == FALSE) {
-    fail("start " + spawn.arguments[0]);
-  }
+  const auto start_it = [&] {
+    return ::CreateProcessW(nullptr, command.data(), nullptr, nullptr, TRUE, CREATE_SUSPENDED | CREATE_NO_WINDOW,
+                            nullptr, nullptr, &startup, &process) != FALSE;
+  };
+  // On a busy machine Wine 8 says ERROR_INTERNAL_ERROR now and then, and starts the process when asked again.
+  if (!start_it() && (::GetLastError() != ERROR_INTERNAL_ERROR || !start_it())) fail("start " + spawn.arguments[0]);
   if (spawn.own_group) lead_group(process);
   ::ResumeThread(process.hThread);
   ::CloseHandle(process.hThread);
