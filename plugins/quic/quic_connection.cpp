@@ -1,8 +1,11 @@
 #include "quic_connection.hpp"
 
+#include <algorithm>
 #include <cstring>
+#include <optional>
 #include <string>
 
+#include "ferry/sdk/resolve.hpp"
 #include "quic_datagram_handle.hpp"
 #include "quic_statistics.hpp"
 #include "quic_stream_listener.hpp"
@@ -70,6 +73,32 @@ constexpr ferry_identity identity_table = {sizeof(ferry_identity), 0,
                                              });
                                            }};
 
+constexpr ferry_path path_table = {
+    sizeof(ferry_path), 0,
+    [](ferry_connection* connection, const char* local, std::int64_t deadline_ns, ferry_error* error) noexcept {
+      return plugin::guard(
+          error, [&]() -> ferry_status { return QuicConnection::from(connection).move(local, deadline_ns, error); });
+    },
+    [](ferry_connection* connection, ferry_connection_info* out) noexcept {
+      return plugin::guard_hot([&]() -> ferry_status {
+        ferry_connection_info info{};
+        info.kind = FERRY_STREAM;
+        info.frame_alignment = 1;
+        QuicConnection::from(connection).describe_now(info);
+        info.struct_size = out->struct_size;
+        std::memcpy(out, &info, std::min<std::size_t>(out->struct_size, sizeof(info)));
+        return FERRY_OK;
+      });
+    }};
+
+SocketAddress local_address_for(const char* text, const SocketAddress& remote, std::int64_t deadline_ns) {
+  for (const SocketAddress& candidate :
+       plugin::resolve(plugin::parse_host_address(text), plugin::AddressFamily::any, deadline_ns, nullptr)) {
+    if (candidate.family() == remote.family()) return candidate;
+  }
+  throw plugin::Failure(FERRY_INVALID, std::string(text) + " is not of the same version of IP as the peer's address");
+}
+
 }  // namespace
 
 void QuicConnection::describe(ferry_connection_info& info) const {
@@ -90,7 +119,7 @@ std::unique_ptr<QuicConnection> QuicConnection::open_stream(std::int64_t deadlin
     }
     if (made != nullptr) return std::make_unique<QuicConnection>(engine_, std::move(made));
     if (why_not != FERRY_WOULD_BLOCK) return nullptr;
-    why_not = stream_->wait_to_open(deadline_ns);
+    why_not = stream_->wait_for_news(deadline_ns);
     if (why_not != FERRY_OK) return nullptr;
   }
 }
@@ -164,11 +193,46 @@ std::int64_t QuicConnection::identity(ferry_identity_item item, void* data, std:
   return static_cast<std::int64_t>(out.size());
 }
 
+ferry_status QuicConnection::move(const char* local, std::int64_t deadline_ns, ferry_error* error) {
+  const SocketAddress& remote = session().first_peer();
+  std::optional<SocketAddress> from;
+  if (local != nullptr) from = local_address_for(local, remote, deadline_ns);
+  for (;;) {
+    {
+      const Engine::Inside inside(engine_);
+      if (session().may_move(*stream_)) break;
+    }
+    const ferry_status status = stream_->wait_for_news(deadline_ns);
+    if (status != FERRY_OK) return plugin::fail(error, status, plugin::text_of(status));
+  }
+  {
+    const Engine::Inside inside(engine_);
+    session().begin_move(*stream_, UdpSocket::connected(remote, from ? &*from : nullptr));
+  }
+  ferry_status status = stream_->wait_for_news(deadline_ns);
+  const Engine::Inside inside(engine_);
+  if (status == FERRY_OK) {
+    status = session().moved();
+  } else {
+    session().give_up_move();
+  }
+  if (status == FERRY_UNREACHABLE) return plugin::fail(error, status, "the peer does not answer on the new path");
+  return status == FERRY_OK ? status : plugin::fail(error, status, plugin::text_of(status));
+}
+
+void QuicConnection::describe_now(ferry_connection_info& info) const {
+  const Engine::Inside inside(engine_);
+  const auto [local, peer] = session().addresses_now();
+  plugin::copy_address(info.local_address, local.text());
+  plugin::copy_address(info.peer_address, peer.text());
+}
+
 const void* QuicConnection::extension(std::string_view id) noexcept {
   if (id == FERRY_EXT_STATISTICS) return &statistics_table;
   if (id == FERRY_EXT_STREAMS) return &streams_table;
   if (id == FERRY_EXT_DATAGRAMS) return &datagrams_table;
   if (id == FERRY_EXT_IDENTITY) return &identity_table;
+  if (id == FERRY_EXT_PATH) return &path_table;
   return nullptr;
 }
 

@@ -56,6 +56,10 @@ class QuicConnection : public plugin::Connection<QuicConnection> {
   std::uint64_t max_datagram() const noexcept { return session().max_datagram(); }
   std::int64_t identity(ferry_identity_item item, void* data, std::uint64_t size) const;
 
+  // ferry.path/1
+  ferry_status move(const char* local, std::int64_t deadline_ns, ferry_error* error);
+  void describe_now(ferry_connection_info& info) const;
+
  private:
   Session& session() const noexcept { return *stream_->session(); }
 

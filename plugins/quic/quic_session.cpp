@@ -66,6 +66,8 @@ struct Callbacks {
 
   static int handshake_confirmed(ngtcp2_conn*, void* user_data) noexcept {
     Session& session = session_of(user_data);
+    session.confirmed_ = true;
+    session.tell_openers();
     if (!session.protocol_missing_) session.established();
     return 0;
   }
@@ -148,9 +150,7 @@ struct Callbacks {
   }
 
   static int more_streams(ngtcp2_conn*, std::uint64_t, void* user_data) noexcept {
-    Session& session = session_of(user_data);
-    for (const auto& stream : session.openers_) stream->allow_opening();
-    session.openers_.clear();
+    session_of(user_data).tell_openers();
     return 0;
   }
 
@@ -169,9 +169,9 @@ struct Callbacks {
     return 0;
   }
 
-  static int path_validated(ngtcp2_conn*, std::uint32_t, const ngtcp2_path*, ngtcp2_path_validation_result result,
+  static int path_validated(ngtcp2_conn*, std::uint32_t, const ngtcp2_path* path, ngtcp2_path_validation_result result,
                             void* user_data) noexcept {
-    if (result == NGTCP2_PATH_VALIDATION_RESULT_SUCCESS) ++session_of(user_data).counters_.path_changes;
+    session_of(user_data).path_decided(*path, result == NGTCP2_PATH_VALIDATION_RESULT_SUCCESS);
     return 0;
   }
 
@@ -260,7 +260,7 @@ void Session::connect(const SocketAddress& remote, const std::string& name,
   rules.pins = settings_->pins;
   make_tls(std::move(credentials), std::move(rules));
   remote_ = remote;
-  own_socket_ = UdpSocket::connected(remote);
+  own_socket_ = std::make_unique<UdpSocket>(UdpSocket::connected(remote));
   local_ = own_socket_->local();
   const std::uint64_t now = now_ns();
   const ngtcp2_cid destination = random_id(initial_destination_bytes);

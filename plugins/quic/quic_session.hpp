@@ -114,6 +114,13 @@ class Session final : public std::enable_shared_from_this<Session>, public Timed
   std::uint64_t max_datagram_of_any_path() const noexcept {
     return max_datagram_of_any_path_.load(std::memory_order_relaxed);
   }
+  /// False: not before the handshake is confirmed; `asking` can wait for it. Throws plugin::Failure where it never may.
+  bool may_move(Stream& asking);
+  /// Begins to move a client's end, which may; `asking` can wait for the peer's answer. Throws plugin::Failure.
+  void begin_move(Stream& asking, UdpSocket socket);
+  void give_up_move() noexcept;
+  ferry_status moved() const noexcept;
+  std::pair<SocketAddress, SocketAddress> addresses_now() const noexcept;
   const PeerIdentity& identity() const noexcept { return identity_; }
   /// The last ones known, when the connection is over.
   PathFigures path_figures() noexcept;
@@ -143,12 +150,18 @@ class Session final : public std::enable_shared_from_this<Session>, public Timed
   // Streams: quic_session_streams.cpp.
   std::shared_ptr<Stream> make_stream(std::int64_t id, std::uint64_t credit_step);
   void use_streams() noexcept;
+  void tell_openers() noexcept;
   bool peer_opened(std::int64_t id);
   void peer_stopped(const StopSending& stop) noexcept;
   void close_stream(Stream& stream, bool abort) noexcept;
   void retire(Stream& stream) noexcept;
   bool reads_on() const noexcept;
   bool has_written_all() const noexcept;
+
+  // Paths: quic_session_path.cpp.
+  void path_decided(const ngtcp2_path& path, bool valid) noexcept;
+  void drop_socket(std::unique_ptr<UdpSocket>& socket) noexcept;
+  UdpSocket* socket_at(const SocketAddress& local) noexcept;
 
   // Datagrams: quic_session_datagrams.cpp.
   std::shared_ptr<Datagrams> datagrams();
@@ -184,8 +197,12 @@ class Session final : public std::enable_shared_from_this<Session>, public Timed
   Engine& engine_;
   const std::shared_ptr<const Settings> settings_;
   const bool server_;
-  std::optional<UdpSocket> own_socket_;  // a client's
-  std::shared_ptr<Acceptor> acceptor_;   // a server's
+  // A client's: in use, being tried for a move, and in use before the last one.
+  std::unique_ptr<UdpSocket> own_socket_, next_socket_, previous_socket_;
+  std::shared_ptr<Stream> mover_;  // whose application waits for a move
+  bool move_succeeded_ = false;
+  bool confirmed_ = false;              // the handshake
+  std::shared_ptr<Acceptor> acceptor_;  // a server's
   SocketAddress local_;
   SocketAddress remote_;
   std::unique_ptr<TlsSession> tls_;
@@ -199,7 +216,7 @@ class Session final : public std::enable_shared_from_this<Session>, public Timed
   bool uses_streams_ = false;                     // beside the primary one
   std::shared_ptr<StreamQueue> peers_streams_;    // null: nobody has asked for them
   bool listens_no_more_ = false;                  // for them
-  std::vector<std::shared_ptr<Stream>> openers_;  // whose applications wait for the peer to allow another stream
+  std::vector<std::shared_ptr<Stream>> openers_;  // whose applications wait for the peer to allow a stream or a move
   std::uint64_t losses_of_closed_ = 0;
   std::shared_ptr<Datagrams> datagrams_;  // null: none came, and nobody has asked for them
   bool datagrams_open_ = false;

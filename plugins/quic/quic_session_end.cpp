@@ -107,9 +107,12 @@ void Session::close_with(const CloseReason& reason, std::uint64_t now) noexcept 
     const ngtcp2_path* path = ngtcp2_conn_get_path(conn_);
     const SocketAddress local = address_of(path->local);
     const SocketAddress remote = address_of(path->remote);
+    UdpSocket* const out = socket_at(local);
     close_packet_ = {local, remote, 0, size, {packet.begin(), packet.begin() + static_cast<std::ptrdiff_t>(size)}};
-    (void)socket().send(close_packet_.burst());
-    (void)socket().take_send_error();
+    if (out != nullptr) {
+      (void)out->send(close_packet_.burst());
+      (void)out->take_send_error();
+    }
   }
   const std::uint64_t pto = ngtcp2_conn_get_pto(conn_);
   forget_connection();
@@ -139,8 +142,8 @@ void Session::forget_connection() noexcept {
     (void)counters();
     (void)path_figures();
   }
-  for (const auto& stream : openers_) stream->allow_opening();  // to find that there is none
-  openers_.clear();
+  tell_openers();  // to find that there is nothing
+  if (mover_ != nullptr) std::exchange(mover_, nullptr)->tell_news();
   if (peers_streams_ != nullptr) peers_streams_->end();
   if (datagrams_ != nullptr) {
     counters_.datagrams_dropped = datagrams_->dropped();
@@ -161,7 +164,9 @@ void Session::forget_connection() noexcept {
 void Session::leave_engine() noexcept {
   for (const std::string& id : routes_) engine_.unroute(id);
   routes_.clear();
-  if (own_socket_) engine_.remove_socket(*own_socket_);
+  if (own_socket_ != nullptr) engine_.remove_socket(*own_socket_);
+  drop_socket(next_socket_);
+  drop_socket(previous_socket_);
   engine_.remove(*this);  // which keeps it until the engine is left
   has_left_ = true;
   release_streams();

@@ -91,10 +91,12 @@ void Session::send_burst(const ngtcp2_path& path, std::uint8_t ecn, std::size_t 
   const SocketAddress remote = address_of(path.remote);
   std::size_t sent = 0;
   if (held_.empty()) {
-    sent = socket().send({&local, &remote, ecn, segment, bytes});
-    if (const int error = socket().take_send_error(); error != 0) on_socket_error(error);
+    UdpSocket* const out = socket_at(local);
+    if (out == nullptr) return;
+    sent = out->send({&local, &remote, ecn, segment, bytes});
+    if (const int error = out->take_send_error(); error != 0) on_socket_error(error);
     if (sent == bytes.size() || conn_ == nullptr) return;
-    engine_.watch_writable(socket(), true);
+    engine_.watch_writable(*out, true);
   }
   held_.push_back({local, remote, ecn, segment, {bytes.begin() + static_cast<std::ptrdiff_t>(sent), bytes.end()}});
 }
@@ -102,10 +104,11 @@ void Session::send_burst(const ngtcp2_path& path, std::uint8_t ecn, std::size_t 
 bool Session::send_held() {
   while (!held_.empty()) {
     std::vector<std::uint8_t>& bytes = held_.front().bytes;
-    const std::size_t sent = socket().send(held_.front().burst());
+    UdpSocket* const out = socket_at(held_.front().local);
+    const std::size_t sent = out == nullptr ? bytes.size() : out->send(held_.front().burst());
     bytes.erase(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(sent));
     if (!bytes.empty()) {
-      engine_.watch_writable(socket(), true);
+      engine_.watch_writable(*out, true);
       return false;
     }
     held_.erase(held_.begin());

@@ -27,10 +27,15 @@ void Session::use_streams() noexcept {
   ngtcp2_conn_extend_max_offset(conn_, (windows_per_connection - 1) * settings_->window);
 }
 
+void Session::tell_openers() noexcept {
+  for (const auto& stream : openers_) stream->tell_news();
+  openers_.clear();
+}
+
 ferry_status Session::open_stream(Stream& asking, std::shared_ptr<Stream>& out) {
   if (conn_ == nullptr || phase() != Phase::established) return FERRY_RESET;
   if (ngtcp2_conn_get_streams_bidi_left(conn_) == 0) {
-    asking.expect_opening();
+    asking.expect_news();
     openers_.push_back(asking.shared_from_this());
     return FERRY_WOULD_BLOCK;
   }

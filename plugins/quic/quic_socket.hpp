@@ -45,7 +45,9 @@ class ReceiveBuffers;
 class UdpSocket {
  public:
   /// Connected: packets of other addresses never reach it, and a closed port is reported. Throws plugin::Failure.
-  static UdpSocket connected(const SocketAddress& remote);
+  static UdpSocket connected(const SocketAddress& remote) { return connected(remote, nullptr); }
+  /// The same, from `local` where it is not null.
+  static UdpSocket connected(const SocketAddress& remote, const SocketAddress* local);
   /// Bound. Throws plugin::Failure.
   static UdpSocket bound(const SocketAddress& local, bool dual_stack);
 

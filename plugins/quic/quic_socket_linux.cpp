@@ -105,9 +105,10 @@ ReceiveBuffers::ReceiveBuffers() : bytes_(new std::uint8_t[batch * datagram_byte
 UdpSocket::UdpSocket(UniqueFd fd, int family, bool connected) noexcept
     : fd_(std::move(fd)), family_(family), connected_(connected) {}
 
-UdpSocket UdpSocket::connected(const SocketAddress& remote) {
+UdpSocket UdpSocket::connected(const SocketAddress& remote, const SocketAddress* local) {
   UdpSocket out(open_socket(remote.family()), remote.family(), true);
   out.set_options();
+  if (local != nullptr && ::bind(out.fd(), local->get(), local->size) != 0) throw plugin::os_failure(errno);
   if (::connect(out.fd(), remote.get(), remote.size) != 0) throw plugin::os_failure(errno);
   out.local_ = SocketAddress::local_of(out.fd());
   return out;

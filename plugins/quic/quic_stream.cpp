@@ -162,11 +162,11 @@ void Stream::interrupt() noexcept {
   interrupted_.store(true, std::memory_order_seq_cst);
   readable_.notify();
   writable_.notify();
-  openable_.notify();
+  news_.notify();
 }
 
-ferry_status Stream::wait_to_open(std::int64_t deadline_ns) noexcept {
-  return wait(openable_, deadline_ns, [this] { return may_open_.load(std::memory_order_seq_cst); });
+ferry_status Stream::wait_for_news(std::int64_t deadline_ns) noexcept {
+  return wait(news_, deadline_ns, [this] { return has_news_.load(std::memory_order_seq_cst); });
 }
 
 ferry_status Stream::finish(std::int64_t deadline_ns) noexcept {
@@ -218,9 +218,9 @@ void Stream::drop_input() noexcept {
   incoming_.release(static_cast<std::size_t>(incoming_.written() - incoming_.released()));
 }
 
-void Stream::allow_opening() noexcept {
-  may_open_.store(true, std::memory_order_seq_cst);
-  openable_.notify();
+void Stream::tell_news() noexcept {
+  has_news_.store(true, std::memory_order_seq_cst);
+  news_.notify();
 }
 
 void Stream::end_writing() noexcept {

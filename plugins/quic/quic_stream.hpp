@@ -48,8 +48,9 @@ class Stream : public std::enable_shared_from_this<Stream> {
   const std::shared_ptr<Session>& session() const noexcept { return session_; }
   /// What FERRY_READ wakes on; a connect waits on it for its handshake, before there is a reader.
   Wakeup& readable() noexcept { return readable_; }
-  /// FERRY_OK once the peer may allow another stream, see Session::open_stream; else why not.
-  ferry_status wait_to_open(std::int64_t deadline_ns) noexcept;
+  /// FERRY_OK once the peer may allow another stream, or has answered a move, see Session::open_stream and begin_move;
+  /// else why not.
+  ferry_status wait_for_news(std::int64_t deadline_ns) noexcept;
   /// What the peer gave as its reason; negative: nothing so far.
   std::int64_t code(ferry_interest direction) const noexcept {
     return (direction == FERRY_WRITE ? write_code_ : read_code_).load(std::memory_order_relaxed);
@@ -85,8 +86,8 @@ class Stream : public std::enable_shared_from_this<Stream> {
     (direction == FERRY_WRITE ? write_code_ : read_code_)
         .store(static_cast<std::int64_t>(code), std::memory_order_relaxed);
   }
-  void expect_opening() noexcept { may_open_.store(false, std::memory_order_seq_cst); }
-  void allow_opening() noexcept;
+  void expect_news() noexcept { has_news_.store(false, std::memory_order_seq_cst); }
+  void tell_news() noexcept;
   bool discards_input() const noexcept { return discard_.load(std::memory_order_relaxed); }
   Direction reading() const noexcept { return reading_.load(std::memory_order_relaxed); }
   Direction writing() const noexcept { return writing_.load(std::memory_order_relaxed); }
@@ -128,7 +129,7 @@ class Stream : public std::enable_shared_from_this<Stream> {
   ByteQueue outgoing_;
   Wakeup readable_;
   Wakeup writable_;
-  Wakeup openable_;
+  Wakeup news_;
   std::atomic<Direction> reading_{Direction::open};
   std::atomic<Direction> writing_{Direction::open};
   std::atomic<bool> interrupted_{false};
@@ -136,7 +137,7 @@ class Stream : public std::enable_shared_from_this<Stream> {
   std::atomic<bool> finishing_{false};
   std::atomic<bool> discard_{false};
   std::atomic<bool> fin_acknowledged_{false};
-  std::atomic<bool> may_open_{true};
+  std::atomic<bool> has_news_{true};
   std::atomic<std::int64_t> read_code_{FERRY_WOULD_BLOCK};
   std::atomic<std::int64_t> write_code_{FERRY_WOULD_BLOCK};
   std::uint64_t unreported_ = 0;  // the reader's

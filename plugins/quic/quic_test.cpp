@@ -11,7 +11,9 @@
 #include <map>
 #include <string>
 
+#include "ferry/identity.hpp"
 #include "ferry/runtime.hpp"
+#include "ferry/streams.hpp"
 #include "keygen/self_signed.hpp"
 #include "support/temporary_directory.hpp"
 
@@ -219,4 +221,93 @@ TEST_CASE("secrets, qlog files and figures are there for whoever asks") {
     logs += entry.path().extension() == ".sqlog" ? 1 : 0;
   }
   CHECK(logs == 1);
+}
+
+TEST_CASE("each end says who the other has proven to be") {
+  World world;
+  Listener listener =
+      world.listen(world.identity("good") + "&client_ca=" + world.file("other.crt") + "&alpn=chess%2Cferry");
+  Ends ends = connect(world, listener, world.trust("good") + "&" + world.identity("other"));
+  const Identity server = identity_of(ends.client);
+  CHECK(server.fingerprint == world.fingerprint("good"));
+  CHECK(server.subject == "CN=localhost");
+  CHECK(server.protocol == "ferry");
+  CHECK(server.cipher == "TLS1.3 AES-128-GCM");
+  CHECK(!server.certificate.empty());
+  const Identity client = identity_of(ends.server);
+  CHECK(client.fingerprint == world.fingerprint("other"));
+  CHECK(client.subject == "CN=other.example");
+  Listener open_to_all = world.listen(world.identity("good"));
+  Ends others = connect(world, open_to_all, world.trust("good"));
+  CHECK(identity_of(others.server).certificate.empty());
+  CHECK(identity_of(others.server).subject.empty());
+  ends.client.close();
+  CHECK(identity_of(ends.server).fingerprint == world.fingerprint("other"));  // also when it is over
+}
+
+TEST_CASE("a host opens streams and datagrams, and learns the peer's codes") {
+  World world;
+  Listener listener = world.listen(world.identity("good"));
+  Ends ends = connect(world, listener, world.trust("good"));
+  CHECK(has_streams(ends.client));
+  CHECK(error_of([&] { (void)open_stream(ends.client, 20ms); }).status() == Status::timed_out);
+  Listener streams = listen_for_streams(ends.server);
+  CHECK(error_of([&] { (void)listen_for_streams(ends.server); }).status() == Status::address_in_use);
+  Ends more{open_stream(ends.client, 10s), streams.accept(10s)};
+  expect_echo(more);
+  CHECK(more.client.descriptor() == ends.client.descriptor());
+  CHECK(peer_code(more.server, FERRY_READ) == std::nullopt);
+  CHECK(reset_stream(more.client, 7) == Status::ok);
+  std::byte byte{};
+  CHECK(more.server.read({&byte, 1}, 10s).status == Status::reset);
+  CHECK(peer_code(more.server, FERRY_READ) == 7);
+  expect_echo(ends);
+
+  Connection one = open_datagrams(ends.client);
+  Connection other = open_datagrams(ends.server);
+  CHECK(one.kind() == FERRY_RECORDS);
+  CHECK(max_datagram(ends.client) >= 1100);
+  const std::vector<std::byte> large(max_datagram(ends.client) + 1);
+  CHECK(one.write(large, 1s).status == Status::too_large);
+  std::vector<std::byte> got(2000);
+  Status status = Status::timed_out;
+  for (int attempt = 0; attempt < 50 && status != Status::ok; ++attempt) {
+    CHECK(one.write({large.data(), 100}, 1s).status == Status::ok);
+    status = other.read(got, 100ms).status;
+  }
+  CHECK(status == Status::ok);
+}
+
+TEST_CASE("streams and datagrams can be forbidden") {
+  World world;
+  Listener listener = world.listen(world.identity("good") + "&streams=0&datagrams=0");
+  Ends ends = connect(world, listener, world.trust("good"));
+  CHECK(error_of([&] { (void)listen_for_streams(ends.server); }).status() == Status::unsupported);
+  CHECK(error_of([&] { (void)open_datagrams(ends.server); }).status() == Status::unsupported);
+  CHECK(max_datagram(ends.client) == 0);
+  Connection datagrams = open_datagrams(ends.client);
+  std::byte byte{};
+  CHECK(datagrams.write({&byte, 1}, 1s).status == Status::unsupported);
+}
+
+TEST_CASE("a client moves to another address while the connection lives, and its server follows") {
+  World world;
+  Listener listener = world.listen(world.identity("good"));
+  Ends ends = connect(world, listener, world.trust("good"));
+  const std::string before = current_path(ends.client).local_address;
+  CHECK(before == std::string(ends.client.info().local_address));
+  expect_echo(ends);
+  move_to(ends.client, {}, 10s);
+  const std::string after = current_path(ends.client).local_address;
+  CHECK(after != before);
+  expect_echo(ends);
+  CHECK(std::string(current_path(ends.server).peer_address) == after);
+  move_to(ends.client, "127.0.0.2:0", 10s);
+  CHECK(std::string(current_path(ends.client).local_address).starts_with("127.0.0.2:"));
+  expect_echo(ends);
+  CHECK(std::string(ends.client.info().local_address) == before);  // what info says stays
+  CHECK(error_of([&] { move_to(ends.client, "[::1]:0", 1s); }).status() == Status::invalid);
+  CHECK(error_of([&] { move_to(ends.client, "192.0.2.1:0", 1s); }).status() == Status::not_found);
+  CHECK(error_of([&] { move_to(ends.server, {}, 1s); }).status() == Status::unsupported);
+  expect_echo(ends);
 }

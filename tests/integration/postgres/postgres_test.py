@@ -9,7 +9,7 @@ import subprocess
 import sys
 import unittest
 
-from ferry_process import LIMIT_S, TestCase
+from ferry_process import LIMIT_S, TestCase, run
 
 BIN = "/usr/lib/postgresql/15/bin"
 if not os.path.exists(f"{BIN}/postgres"):
@@ -99,6 +99,18 @@ class Postgres(TestCase):
         outer.log.wait_for("0 bytes unaccounted for")
         inner.log.wait_for("0 bytes unaccounted for")
         self.assertEqual([name for name in os.listdir(self.dir) if name.startswith("middle")], [])
+
+    def test_psql_and_pgbench_through_relays_joined_by_quic(self):
+        done = run("keygen", "--out", self.path("pair"))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        pair = f"cert={self.path('pair.crt')}&key={self.path('pair.key')}"
+        inner, middle = self.relay(self.target(), listen=f"quic://127.0.0.1:0?{pair}")
+        outer, descriptor = self.relay(f"{middle.split('?')[0]}?ca={self.path('pair.crt')}")
+        self.exercise(descriptor)
+        self.assertEqual(outer.terminate(), 0, outer.log.text())
+        self.assertEqual(inner.terminate(), 0, inner.log.text())
+        outer.log.wait_for("0 bytes unaccounted for")
+        inner.log.wait_for("0 bytes unaccounted for")
 
     def test_connect_per_transaction_leaves_no_descriptor_behind(self):
         ferry, descriptor = self.relay(self.target())
