@@ -206,6 +206,22 @@ TEST_CASE("a file is sent from an offset without moving its position; what canno
   CHECK(sent == FERRY_RESET);
 }
 
+TEST_CASE("whoever puts bytes into our pipe learns of a peer that has gone at the next look, as with writes") {
+  const DeadlySigpipe deadly;
+  const Pipes pipes;
+  for (const bool half_closed : {false, true}) {
+    RawPair pair = pipes.pair();
+    const auto* const splice = pair.client.extension<ferry_splice>(FERRY_EXT_SPLICE);
+    const auto out = [&] { return static_cast<int>(splice->pipe(pair.client.get(), FERRY_WRITE)); };
+    if (half_closed) CHECK(pair.server.shutdown_write() == FERRY_OK);
+    CHECK(plugin::without_sigpipe([&] { return ::write(out(), "x", 1); }) == 1);
+    pair.server.close();
+    CHECK(plugin::without_sigpipe([&] { return ::write(out(), "x", 1); }) == -1);
+    CHECK(errno == EPIPE);
+    CHECK(pair.client.write("x") == FERRY_RESET);
+  }
+}
+
 TEST_CASE("write_pipe raises no SIGPIPE, and leaves one alone that was pending before") {
   const DeadlySigpipe deadly;
   int ends[2];

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <string>
 
+#include "ferry/sdk/unique_fd.hpp"
 #include "uds_test_support.hpp"
 
 using namespace ferry;
@@ -214,4 +215,45 @@ TEST_CASE("effective buffers are what the kernel granted, on connections, listen
   CHECK(here[transport.option("mode")].is_set == 0);
   ferry_value one{};
   CHECK(pair.client.get()->ops->effective(pair.client.get(), &one, 1) == FERRY_OK);
+}
+
+TEST_CASE("sending from a pipe never waits for room, and is refused once a reader has slept in the kernel") {
+  const UdsListening listening;
+  int ends[2];
+  REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
+  const plugin::UniqueFd output(ends[0]);
+  const plugin::UniqueFd input(ends[1]);
+  REQUIRE(::write(input.get(), "bytes", 5) == 5);
+  const std::string block(1 << 16, 'x');
+  char byte = 0;
+  for (const bool reader_slept : {false, true}) {
+    RawPair pair = listening.connect();
+    const auto* const splice = pair.client.extension<ferry_splice>(FERRY_EXT_SPLICE);
+    while (pair.client.write(block, FERRY_NO_WAIT) > 0) {
+    }
+    if (reader_slept) {
+      Sleeper reader([&] { CHECK(pair.client.read(&byte, 1, soon()) == 1); });
+      reader.until_asleep();
+      CHECK(pair.server.write("y") == 1);
+    }
+    CHECK(splice->send(pair.client.get(), output.get(), 5) == (reader_slept ? FERRY_UNSUPPORTED : FERRY_WOULD_BLOCK));
+    // And a reader that sleeps now leaves it as it is.
+    Sleeper reader([&] { CHECK(pair.client.read(&byte, 1, soon()) == 1); });
+    reader.until_asleep();
+    CHECK(splice->send(pair.client.get(), output.get(), 5) == (reader_slept ? FERRY_UNSUPPORTED : FERRY_WOULD_BLOCK));
+    CHECK(pair.server.write("y") == 1);
+  }
+}
+
+TEST_CASE("descriptors that come while bytes go into a pipe are closed") {
+  const Fixture fixture;
+  int ends[2];
+  REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
+  const plugin::UniqueFd output(ends[0]);
+  const plugin::UniqueFd input(ends[1]);
+  const auto* const splice = fixture.pair.server.extension<ferry_splice>(FERRY_EXT_SPLICE);
+  const int before = count_fds();
+  CHECK(fixture.send({0, 1, 2}, "three") == 5);
+  CHECK(splice->receive(fixture.pair.server.get(), input.get(), 64) == 5);
+  CHECK(count_fds() == before);
 }

@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <doctest/doctest.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -172,6 +173,22 @@ TEST_CASE("data that arrived is read before the reset that followed it, and the 
   CHECK(pair.ours->read(buffer, sizeof(buffer), soon()) == FERRY_RESET);
   CHECK(pair.ours->read(buffer, sizeof(buffer), soon()) == FERRY_RESET);
   CHECK(pair.write("x") == FERRY_RESET);
+}
+
+TEST_CASE("a reset that bytes on their way into a pipe met is a reset for the reads that follow, and no end") {
+  Pair pair;
+  int ends[2];
+  REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
+  const UniqueFd output(ends[0]);
+  const UniqueFd input(ends[1]);
+  REQUIRE(::send(pair.plain.get(), "last words", 10, 0) == 10);
+  reset(pair.plain);
+  char buffer[64];
+  CHECK(pair.ours->receive_into(input.get(), sizeof(buffer)) == 10);
+  CHECK(::read(output.get(), buffer, sizeof(buffer)) == 10);
+  CHECK(pair.ours->receive_into(input.get(), sizeof(buffer)) == FERRY_RESET);
+  CHECK(pair.ours->receive_into(input.get(), sizeof(buffer)) == FERRY_RESET);
+  CHECK(pair.ours->read(buffer, sizeof(buffer), soon()) == FERRY_RESET);
 }
 
 TEST_CASE("a reset that the writer met is a reset for the reader as well, and no end") {
