@@ -83,6 +83,9 @@ constexpr std::array<ferry_option, option_count> option_table = {
               listening),
     row::boolean("insecure", "false", "take any server certificate: anybody on the path can read and forge everything",
                  connecting),
+    row::boolean("resumption", "true",
+                 "shorten later handshakes with the same peer by a TLS session ticket; never where clients are "
+                 "verified, who prove themselves each time"),
     row::choice("cc", "cubic", cc_choices, "congestion control"),
     row::duration("idle_timeout", "30s", 10'000'000, 24 * hour_ns,
                   "silence after which the connection counts as dead; the smaller of both sides' is in force"),
@@ -114,6 +117,7 @@ Settings::Settings(plugin::Options options)
       key(options.text(option_key)),
       client_ca(options.text(option_client_ca)),
       insecure(options.flag(option_insecure)),
+      resumption(options.flag(option_resumption)),
       cc(choice<CongestionControl>(options.text(option_cc), cc_choices)),
       idle_timeout_ns(static_cast<std::uint64_t>(options.integer(option_idle_timeout))),
       handshake_timeout_ns(static_cast<std::uint64_t>(options.integer(option_handshake_timeout))),
@@ -147,6 +151,7 @@ void read_back(const Settings& settings, ferry_value* values, std::uint32_t coun
     if (option < count) values[option] = {0, value, 1, 0};
   };
   number(option_insecure, settings.insecure ? 1 : 0);
+  number(option_resumption, settings.resumption ? 1 : 0);
   text(option_cc, cc_choices[static_cast<int>(settings.cc)]);
   number(option_idle_timeout, static_cast<std::int64_t>(settings.idle_timeout_ns));
   number(option_handshake_timeout, static_cast<std::int64_t>(settings.handshake_timeout_ns));

@@ -21,6 +21,7 @@ enum Option : std::uint32_t {
   option_pin,
   option_client_ca,
   option_insecure,
+  option_resumption,
   option_cc,
   option_idle_timeout,
   option_handshake_timeout,
@@ -61,6 +62,7 @@ struct Settings {
   std::vector<Sha256> pins;
   std::string client_ca;
   bool insecure;
+  bool resumption;
   CongestionControl cc;
   std::uint64_t idle_timeout_ns;
   std::uint64_t handshake_timeout_ns;

@@ -50,7 +50,9 @@ struct Callbacks {
     Session& session = session_of(user_data);
     session.protocol_missing_ = !session.tls_->has_protocol();
     if (session.protocol_missing_) return 0;  // on_packet closes
-    if (!session.server_) {
+    if (session.server_) {
+      session.tls_->send_ticket();
+    } else {
       if (ngtcp2_conn_open_bidi_stream(conn, &session.primary_->id, session.primary_.get()) != 0) {
         session.primary_->id = -1;
         return NGTCP2_ERR_CALLBACK_FAILURE;
@@ -258,6 +260,7 @@ void Session::connect(const SocketAddress& remote, const std::string& name,
   rules.check_chain = settings_->pins.empty() || !settings_->ca.empty();
   rules.name = name;
   rules.pins = settings_->pins;
+  rules.address = remote.text();
   make_tls(std::move(credentials), std::move(rules));
   remote_ = remote;
   own_socket_ = std::make_unique<UdpSocket>(UdpSocket::connected(remote));

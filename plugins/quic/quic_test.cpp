@@ -245,6 +245,39 @@ TEST_CASE("each end says who the other has proven to be") {
   CHECK(identity_of(ends.server).fingerprint == world.fingerprint("other"));  // also when it is over
 }
 
+TEST_CASE("a session is resumed for the same server and rules, and only where nobody must prove who he is") {
+  World world;
+  const auto resumed = [&](Listener& listener, const std::string& options) {
+    Ends ends = connect(world, listener, options);
+    expect_echo(ends);  // the ticket comes with, or before, the server's first bytes
+    const Identity server = identity_of(ends.client);
+    CHECK(server.fingerprint == world.fingerprint("good"));
+    CHECK(server.protocol == "ferry");
+    CHECK(identity_of(ends.server).resumed == server.resumed);
+    return server.resumed;
+  };
+  Listener listener = world.listen(world.identity("good"));
+  const std::string trust = world.trust("good");
+  CHECK_FALSE(resumed(listener, trust));
+  CHECK(resumed(listener, trust));
+  CHECK(resumed(listener, trust));
+  CHECK_FALSE(resumed(listener, trust + "&resumption=false"));
+  CHECK_FALSE(resumed(listener, trust + "&server_name=localhost"));
+  CHECK_FALSE(resumed(listener, trust + "&pin=" + world.fingerprint("good")));
+  CHECK_FALSE(resumed(listener, "insecure=true"));
+  const Error wrong_pin = error_of(
+      [&] { world.runtime().connect_stream(at(listener, trust + "&pin=" + world.fingerprint("other")), 10s); });
+  CHECK(wrong_pin.status() == Status::authentication);
+  CHECK(error_of([&] { listener.accept(10s); }).status() == Status::authentication);
+
+  Listener never = world.listen(world.identity("good") + "&resumption=false");
+  CHECK_FALSE(resumed(never, trust));
+  CHECK_FALSE(resumed(never, trust));
+  Listener mutual = world.listen(world.identity("good") + "&client_ca=" + world.file("other.crt"));
+  CHECK_FALSE(resumed(mutual, trust + "&" + world.identity("other")));
+  CHECK_FALSE(resumed(mutual, trust + "&" + world.identity("other")));
+}
+
 TEST_CASE("a host opens streams and datagrams, and learns the peer's codes") {
   World world;
   Listener listener = world.listen(world.identity("good"));

@@ -25,6 +25,9 @@ constexpr const char* priorities =
     "NORMAL:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL:+AES-128-GCM:+AES-256-GCM:+CHACHA20-POLY1305:"
     "-GROUP-ALL:+GROUP-X25519:+GROUP-SECP256R1:+GROUP-SECP384R1:+GROUP-SECP521R1:%DISABLE_TLS13_COMPAT_MODE";
 
+// How long a server that was verified is believed to be the same; GnuTLS's own is six hours.
+constexpr int ticket_lifetime_s = 3600;
+
 void check(int result, std::string_view what) {
   if (result < 0) throw Failure(FERRY_INTERNAL, std::string(what) + ": " + gnutls_strerror(result));
 }
@@ -235,6 +238,10 @@ TlsSession::TlsSession(std::shared_ptr<const Credentials> credentials, const Set
       gnutls_certificate_server_set_request(session_, GNUTLS_CERT_REQUIRE);
       // Without the list of our CAs: a client with another's certificate would keep it back and look as if it had none.
       gnutls_certificate_send_x509_rdn_sequence(session_, 1);
+    } else if (settings.resumption) {
+      check(gnutls_session_ticket_enable_server(session_, &credentials_->ticket_key()), "TLS tickets");
+      gnutls_db_set_cache_expiration(session_, ticket_lifetime_s);
+      sends_ticket_ = true;
     }
     check(ngtcp2_crypto_gnutls_configure_server_session(session_), "TLS for QUIC");
   } else {
@@ -244,11 +251,47 @@ TlsSession::TlsSession(std::shared_ptr<const Credentials> credentials, const Set
       check(gnutls_server_name_set(session_, GNUTLS_NAME_DNS, rules_.name.data(), rules_.name.size()), "server_name");
     }
     check(ngtcp2_crypto_gnutls_configure_client_session(session_), "TLS for QUIC");
+    if (settings.resumption) take_tickets();
   }
 }
 
 TlsSession::~TlsSession() {
   if (session_ != nullptr) gnutls_deinit(session_);
+}
+
+void TlsSession::send_ticket() noexcept {
+  if (sends_ticket_) (void)gnutls_session_ticket_send(session_, 1, 0);
+}
+
+/// A ticket stands for what was verified when it was given, so it counts for the same rules only.
+std::string TlsSession::ticket_key() const {
+  std::string out = rules_.address + '\n' + rules_.name + '\n';
+  for (const Sha256& pin : rules_.pins) out += hexadecimal(pin) + '\n';
+  for (const std::string& name : settings_.alpn) out += name + '\n';
+  return out;
+}
+
+void TlsSession::take_tickets() {
+  // A ticket that GnuTLS does not take (any more) costs the whole handshake, and nothing else.
+  if (const auto ticket = credentials_->tickets().take(ticket_key())) {
+    (void)gnutls_session_set_data(session_, ticket->data(), ticket->size());
+  }
+  gnutls_handshake_set_hook_function(session_, GNUTLS_HANDSHAKE_NEW_SESSION_TICKET, GNUTLS_HOOK_POST,
+                                     [](gnutls_session_t session, unsigned, unsigned, unsigned, const gnutls_datum_t*) {
+                                       of(session).keep_ticket();
+                                       return 0;
+                                     });
+}
+
+void TlsSession::keep_ticket() noexcept {
+  gnutls_datum_t data{};
+  if (gnutls_session_get_data2(session_, &data) < 0) return;
+  try {
+    credentials_->tickets().put(ticket_key(), {reinterpret_cast<const char*>(data.data), data.size});
+  } catch (const std::bad_alloc&) {  // the next handshake is a whole one
+  }
+  gnutls_memset(data.data, 0, data.size);
+  gnutls_free(data.data);
 }
 
 bool TlsSession::has_protocol() const noexcept {

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "quic_options.hpp"
+#include "quic_tickets.hpp"
 
 namespace ferry::quic {
 
@@ -44,12 +45,15 @@ class Credentials {
 
   gnutls_certificate_credentials_t get() const noexcept { return credentials_; }
   const gnutls_datum_t& ticket_key() const noexcept { return ticket_key_; }
+  /// Of servers that were verified with these; another CA starts anew.
+  Tickets& tickets() const noexcept { return tickets_; }
 
  private:
   void load(const Settings& settings, bool server);
 
   gnutls_certificate_credentials_t credentials_ = nullptr;
   gnutls_datum_t ticket_key_{};
+  mutable Tickets tickets_;
 };
 
 /// What a peer must prove.
@@ -58,6 +62,7 @@ struct PeerRules {
   bool check_chain = true;   ///< false where a pin alone decides
   std::string name;          ///< a server's; empty: any
   std::vector<Sha256> pins;  ///< empty: none
+  std::string address;       ///< a server's, to know its tickets by
 };
 
 /// The subject of a certificate in DER, as RFC 4514 writes it, and its SHA-256 in hexadecimal digits.
@@ -89,11 +94,17 @@ class TlsSession {
   /// Whether a client was asked for a certificate, so that the server's verdict on it is still to come.
   bool was_asked_for_certificate() const noexcept;
 
+  /// A server's, once the handshake has completed: lets the client resume the session.
+  void send_ticket() noexcept;
+
   /// GnuTLS's call in the middle of a handshake; returns 0 or a GnuTLS error.
   int verify_peer();
   void log_secret(const char* label, const gnutls_datum_t& secret) noexcept;
 
  private:
+  void take_tickets();
+  void keep_ticket() noexcept;
+  std::string ticket_key() const;
   static TlsSession& of(gnutls_session_t session) noexcept;
   int refuse(Alert alert, std::string problem);
   int check_pins(const gnutls_datum_t& certificate);
@@ -106,6 +117,7 @@ class TlsSession {
   gnutls_session_t session_ = nullptr;
   ngtcp2_conn* conn_ = nullptr;
   ngtcp2_crypto_conn_ref reference_{};  // what ngtcp2's crypto library finds the connection with
+  bool sends_ticket_ = false;
   std::string problem_;
   Alert alert_ = Alert::none;
 };
