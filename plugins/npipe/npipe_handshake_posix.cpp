@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <climits>
 
 #include "ferry/plugin.hpp"
 #include "ferry/sdk/os_error.hpp"
@@ -21,6 +22,8 @@ namespace {
 
 using plugin::Failure;
 using plugin::UniqueFd;
+
+static_assert(request_bytes <= _POSIX_PIPE_BUF, "requests of clients that come at once must not mix");
 
 constexpr std::int64_t lock_look_ns = 1'000'000;  // between two tries at a lock that nobody holds for longer than that
 

@@ -123,6 +123,16 @@ TEST_CASE("a run-time directory that others may enter is refused") {
     CHECK(said.status == FERRY_PERMISSION);
     CHECK(said.mentions("0700"));
   }
+  REQUIRE(::chmod((directory / "ferry/pipe").c_str(), 0700) == 0);
+  if (can_change_user()) {
+    REQUIRE(::chown((directory / "ferry/pipe").c_str(), stranger, stranger) == 0);
+    CHECK(serve(transport, "./pipe/x").status == FERRY_PERMISSION);
+    CHECK(dial(transport, "./pipe/x").status == FERRY_PERMISSION);
+  }
+  std::filesystem::remove(directory / "ferry/pipe");
+  REQUIRE(::symlink(directory.path().c_str(), (directory / "ferry/pipe").c_str()) == 0);
+  CHECK(serve(transport, "./pipe/x").status == FERRY_PERMISSION);
+  CHECK(dial(transport, "./pipe/x").status == FERRY_PERMISSION);
   ::unsetenv("XDG_RUNTIME_DIR");
 }
 
@@ -171,6 +181,13 @@ TEST_CASE("a clients' directory that is not ours alone is refused by both sides"
   const RawListener listener = transport.listen(directory / "p");
   REQUIRE(::chmod(clients.c_str(), 0755) == 0);
   CHECK(dial(transport, directory / "p").status == FERRY_PERMISSION);
+  REQUIRE(::chmod(clients.c_str(), 0700) == 0);
+  if (!can_change_user()) return;
+  REQUIRE(::chown(clients.c_str(), stranger, stranger) == 0);
+  CHECK(dial(transport, directory / "p").status == FERRY_PERMISSION);
+  REQUIRE(::mkdir((directory / "q.clients").c_str(), 0700) == 0);
+  REQUIRE(::chown((directory / "q.clients").c_str(), stranger, stranger) == 0);
+  CHECK(serve(transport, directory / "q").status == FERRY_PERMISSION);
 }
 
 TEST_CASE("what a request names is used only if it is a FIFO of ours") {
