@@ -312,6 +312,27 @@ TEST_CASE("after a crash the pipe is stale to clients, and the next listener tak
   CHECK(files_in(directory.path()).empty());
 }
 
+TEST_CASE("a stale pipe is left to whoever holds the lock for taking it over") {
+  const TemporaryDirectory directory;
+  const RawTransport transport(ferry_plugin_v1);
+  const std::string path = directory / "p";
+  REQUIRE(::mkfifo(path.c_str(), 0600) == 0);
+  struct stat before {};
+  struct stat after {};
+  REQUIRE(::stat(path.c_str(), &before) == 0);
+  {
+    const plugin::UniqueFd other(::open((path + ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    REQUIRE(::flock(other.get(), LOCK_EX) == 0);
+    const Said said = serve(transport, path);
+    CHECK(said.status == FERRY_ADDRESS_IN_USE);
+    CHECK(said.mentions("lock file"));
+    REQUIRE(::stat(path.c_str(), &after) == 0);
+    CHECK(after.st_ino == before.st_ino);
+  }
+  { const RawListener next = transport.listen(path); }
+  CHECK(files_in(directory.path()).empty());
+}
+
 TEST_CASE("of many that take over a stale pipe at once exactly one listens") {
   const TemporaryDirectory directory;
   const RawTransport transport(ferry_plugin_v1);
