@@ -55,6 +55,10 @@ void ConnectionDriver::start() {
   };
   read_watch_ = Watch::open(core_.loop(), in.handle, callback, this);
   if (in.handle != out.handle) write_watch_ = Watch::open(core_.loop(), out.handle, callback, this);
+  if (const ferry_drive* const table = drive_table_of(*raw_); table != nullptr) {
+    engine_ = core_.use_engine(table, table->of_connection(raw_));
+    if (engine_ != nullptr) engine_->adopt(*this);
+  }
   update_interest();
   note_traffic();  // arms it before the first sleep
 }
@@ -62,10 +66,17 @@ void ConnectionDriver::start() {
 // ---------------------------------------------------------------------------------------------------------- input
 
 void ConnectionDriver::on_ready(const Watch& watch, int events) {
-  if (phase_ >= Phase::ended) return;
   const bool both = write_watch_ == nullptr;
-  const bool in = (both || &watch == read_watch_.get()) && (events & read_events_) != 0;
-  const bool out = (both || &watch == write_watch_.get()) && (events & write_events_) != 0;
+  on_event((both || &watch == read_watch_.get()) && (events & read_events_) != 0,
+           (both || &watch == write_watch_.get()) && (events & write_events_) != 0);
+}
+
+void ConnectionDriver::on_driven(ferry_interest interest) {
+  on_event((interest & FERRY_READ) != 0, (interest & FERRY_WRITE) != 0);
+}
+
+void ConnectionDriver::on_event(bool in, bool out) {
+  if (phase_ >= Phase::ended) return;
   if (out) {
     wants_room_ = blocked_;
     if (std::exchange(blocked_, false)) schedule_flush();
@@ -320,6 +331,7 @@ void ConnectionDriver::give_up() noexcept {
 void ConnectionDriver::release_transport() noexcept {
   ferry_connection* const raw = connection_.release();
   raw_ = nullptr;
+  engine_.reset();  // before the close: with its last connection the transport may go
   if (raw != nullptr) graceful_ ? ops_->close(raw) : ops_->abort(raw);
 }
 

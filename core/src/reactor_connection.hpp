@@ -54,6 +54,8 @@ class ConnectionDriver final : public ReactorConnection {
   void give_up() noexcept;
   /// Makes it safe to sleep.
   void arm();
+  /// The transport's engine has found it ready.
+  void on_driven(ferry_interest interest);
   /// The reactor reads it in a spin until it arms it: the loop need not watch it. It stands in the list to be armed.
   void leave_poll();
   /// One attempt to read while the reactor spins. True: it had a result.
@@ -75,6 +77,7 @@ class ConnectionDriver final : public ReactorConnection {
 
   // ---- input
   void on_ready(const Watch& watch, int events);
+  void on_event(bool in, bool out);
   void read_turn();
   Outcome read_once(std::size_t limit, std::size_t& taken);
   Outcome read_copy(std::size_t limit, std::size_t& taken);
@@ -133,6 +136,7 @@ class ConnectionDriver final : public ReactorConnection {
   std::size_t record_first_ = 0;
   Watch::Pointer read_watch_;
   Watch::Pointer write_watch_;  // null: both directions share one handle
+  EngineDriver::Use engine_;    // null: the transport has none, or somebody else drives it
   std::int64_t linger_deadline_ns_ = 0;
   std::size_t index_ = 0;
   Status status_ = Status::ok;

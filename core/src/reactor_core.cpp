@@ -197,12 +197,19 @@ void ReactorCore::before_poll() {
 
 void ReactorCore::after_poll() {
   look_around_ = false;
+  for (const auto& engine : engines_) engine->wake();
   flush();
   bury_dead();
   settle_idle();
 }
 
+bool ReactorCore::work_left() const noexcept {
+  return !to_read_.empty() || !to_flush_.empty() || !to_accept_.empty() ||
+         std::any_of(engines_.begin(), engines_.end(), [](const auto& engine) { return engine->is_due(); });
+}
+
 void ReactorCore::serve_left_over() {
+  for (std::size_t i = 0; i < engines_.size(); ++i) engines_[i]->drive_if_due();  // a handler may add another
   // What is scheduled from here on is for the next turn.
   take_turns(to_read_, &ConnectionDriver::read_left_over);
   for (const auto& listener : std::exchange(to_accept_, {})) listener->accept_turn();
@@ -210,7 +217,11 @@ void ReactorCore::serve_left_over() {
 
 void ReactorCore::flush() { take_turns(to_flush_, &ConnectionDriver::end_turn); }
 
-void ReactorCore::arm() { take_turns(to_arm_, &ConnectionDriver::arm); }
+/// The engines last: what is armed before counts on them.
+void ReactorCore::arm() {
+  take_turns(to_arm_, &ConnectionDriver::arm);
+  for (const auto& engine : engines_) engine->arm();
+}
 
 void ReactorCore::take_turns(Work& work, void (ConnectionDriver::*turn)()) {
   batch_.swap(work);
@@ -242,6 +253,9 @@ bool ReactorCore::spin_attempt() {
   if (wake_up_due_.load(std::memory_order_relaxed) || (look && loop_has_events(loop_))) {
     return spin_found_others_ = true;
   }
+  for (std::size_t i = 0; i < engines_.size(); ++i) {
+    if (engines_[i]->drive()) return true;
+  }
   for (std::size_t i = 0; i < to_arm_.size(); ++i) {
     if (++spin_next_ >= to_arm_.size()) spin_next_ = 0;
     if (to_arm_[spin_next_]->spin_read()) return true;
@@ -258,6 +272,7 @@ void ReactorCore::settle_idle() noexcept {
 }
 
 void ReactorCore::bury_dead() noexcept {
+  std::erase_if(engines_, [](const auto& engine) { return engine->is_given(); });
   if (dead_.empty()) return;
   for (Work* work : {&to_read_, &to_flush_, &to_arm_}) {
     std::erase_if(*work, [](ConnectionDriver* connection) { return connection->is_told(); });
@@ -330,6 +345,18 @@ ConnectPool& ReactorCore::connects() {
   require_running();
   if (connects_ == nullptr) connects_ = std::make_unique<ConnectPool>();
   return *connects_;
+}
+
+EngineDriver::Use ReactorCore::use_engine(const ferry_drive* table, ferry_engine* engine) {
+  if (table == nullptr || engine == nullptr) return nullptr;
+  for (const auto& driver : engines_) {
+    if (driver->is_for(*engine)) return driver->use();
+  }
+  auto driver = EngineDriver::take(*this, *table, *engine);
+  if (driver == nullptr) return nullptr;
+  engines_.push_back(std::move(driver));
+  settle_idle();
+  return engines_.back()->use();
 }
 
 void ReactorCore::hold() noexcept {

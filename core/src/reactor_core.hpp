@@ -3,7 +3,7 @@
 //   timers   libuv's
 //   idle     active while work is left over, which makes the loop poll without sleeping
 //   prepare  reads connections whose last turn ended at their budget; writes what is queued; spins; arms; then sleeps
-//   poll     handles that became ready are read, listeners accept, posted tasks run
+//   poll     handles that became ready are read, listeners accept, posted tasks run, transports' engines are driven
 //   check    writes what those queued
 //
 // Queued bytes leave in `check`, and in `prepare` for what timers and left-over reads queued: both come after all
@@ -33,6 +33,7 @@
 
 #include "ferry/connection.hpp"
 #include "ferry/reactor.hpp"
+#include "reactor_engine.hpp"
 #include "reactor_inbox.hpp"
 #include "reactor_queue.hpp"
 
@@ -80,6 +81,9 @@ class ReactorCore : public std::enable_shared_from_this<ReactorCore> {
   void adopt(Timer& timer);
   void forget(Timer& timer) noexcept { timers_.erase(&timer); }
   ConnectPool& connects();
+  /// Drives the engine from now on, if it is not driven yet; null when somebody else does. `table` is null where the
+  /// transport has none.
+  EngineDriver::Use use_engine(const ferry_drive* table, ferry_engine* engine);
   /// Keeps the loop running for what has no handle in it: a pending connect, a connection that is spun on.
   void hold() noexcept;
   void release() noexcept;
@@ -111,7 +115,7 @@ class ReactorCore : public std::enable_shared_from_this<ReactorCore> {
 
   void before_poll();
   void after_poll();
-  bool work_left() const noexcept { return !to_read_.empty() || !to_flush_.empty() || !to_accept_.empty(); }
+  bool work_left() const noexcept;
   void serve_left_over();
   void flush();
   void take_turns(Work& work, void (ConnectionDriver::*turn)());
@@ -154,6 +158,7 @@ class ReactorCore : public std::enable_shared_from_this<ReactorCore> {
   bool spin_found_others_ = false;
   bool look_around_ = false;  // a spin ended with something found: poll, do not sleep
 
+  std::vector<std::unique_ptr<EngineDriver>> engines_;
   std::unique_ptr<ConnectPool> connects_;
   std::size_t holds_ = 0;
 

@@ -26,6 +26,9 @@ void ListenerDriver::start() {
   watch_ = Watch::open(
       core_.loop(), pollable.handle, [](void* self, Watch&, int) { static_cast<ListenerDriver*>(self)->accept_turn(); },
       this);
+  if (const ferry_drive* const table = drive_table_of(*raw); table != nullptr) {
+    engine_ = core_.use_engine(table, table->of_listener(raw));
+  }
   schedule();  // clients may be waiting already; and the first turn arms
 }
 
@@ -101,6 +104,7 @@ void ListenerDriver::close() {
   if (!listener_) return;
   watch_.reset();
   pause_.reset();
+  engine_.reset();  // before the close: with its listener the transport may go
   listener_.close();
   core_.forget(*this);
 }

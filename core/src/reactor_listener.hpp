@@ -50,6 +50,7 @@ class ListenerDriver final : public ReactorListener, public std::enable_shared_f
   std::uint32_t budget_;
   int events_ = 0;
   Watch::Pointer watch_;
+  EngineDriver::Use engine_;  // null: the transport has none, or somebody else drives it
   std::unique_ptr<ReactorHandle> pause_;
   bool scheduled_ = false;
   bool paused_ = false;  // by the user

@@ -33,15 +33,19 @@ std::unique_ptr<ReactorHandle> Timer::start(ReactorCore& core, Deadline when, st
     throw;
   }
   if (when.ns() == FERRY_FOREVER) return handle;
-  // Rounded up, and one more because libuv's clock is cut to whole milliseconds. Never 0: libuv 1.44 runs a timer of 0
-  // that a timer starts in the same phase, so that a task which renews itself would stop the loop.
-  uv_update_time(core.loop());
-  const std::int64_t left_ns =
-      when.ns() == FERRY_NO_WAIT ? 0 : std::max<std::int64_t>(0, when.ns() - monotonic_now_ns());
-  const auto left_ms = static_cast<std::uint64_t>(left_ns / 1'000'000 + (left_ns % 1'000'000 != 0 ? 1 : 0) + 1);
   (void)uv_timer_start(
-      &timer->timer_, [](uv_timer_t* raw) { static_cast<Timer*>(raw->data)->fire(); }, left_ms, 0);
+      &timer->timer_, [](uv_timer_t* raw) { static_cast<Timer*>(raw->data)->fire(); },
+      milliseconds_until(core.loop(), when.ns()), 0);
   return handle;
+}
+
+// Rounded up, and one more because libuv's clock is cut to whole milliseconds. Never 0: libuv 1.44 runs a timer of 0
+// that a timer starts in the same phase, so that a task which renews itself would stop the loop.
+std::uint64_t Timer::milliseconds_until(uv_loop_t* loop, std::int64_t deadline_ns) noexcept {
+  uv_update_time(loop);
+  const std::int64_t left_ns =
+      deadline_ns == FERRY_NO_WAIT ? 0 : std::max<std::int64_t>(0, deadline_ns - monotonic_now_ns());
+  return static_cast<std::uint64_t>(left_ns / 1'000'000 + (left_ns % 1'000'000 != 0 ? 1 : 0) + 1);
 }
 
 void Timer::fire() {

@@ -17,6 +17,8 @@ class Timer {
  public:
   /// Runs `task` once on the loop's thread, not before `when`.
   static std::unique_ptr<ReactorHandle> start(ReactorCore& core, Deadline when, std::function<void()> task);
+  /// What libuv is told for a deadline: never fires early.
+  static std::uint64_t milliseconds_until(uv_loop_t* loop, std::int64_t deadline_ns) noexcept;
   /// Never fires any more. Idempotent.
   void cancel() noexcept;
 

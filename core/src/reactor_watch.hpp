@@ -29,6 +29,8 @@ class Watch {
   /// Waits for exactly these events from now on; 0: for none. False when the system refuses.
   [[nodiscard]] bool want(int events) noexcept;
   int events() const noexcept { return events_; }
+  /// Lets the loop end though events are wanted: those asked for so far.
+  void unref() noexcept;
 
  protected:
   Watch(Callback callback, void* owner) noexcept : callback_(callback), owner_(owner) {}

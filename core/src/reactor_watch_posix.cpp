@@ -48,6 +48,8 @@ bool Watch::want(int events) noexcept {
   return (events == 0 ? uv_poll_stop(handle) : uv_poll_start(handle, events, &Poll::on_ready)) == 0;
 }
 
+void Watch::unref() noexcept { uv_unref(reinterpret_cast<uv_handle_t*>(&static_cast<Poll*>(this)->handle)); }
+
 void Watch::close() noexcept {
   uv_close(reinterpret_cast<uv_handle_t*>(&static_cast<Poll*>(this)->handle),
            [](uv_handle_t* handle) { delete static_cast<Poll*>(handle->data); });

@@ -87,6 +87,8 @@ bool Watch::want(int events) noexcept {
   return true;
 }
 
+void Watch::unref() noexcept { uv_unref(base(static_cast<Wait*>(this)->fired)); }
+
 void Watch::close() noexcept {
   auto& wait = *static_cast<Wait*>(this);
   wait.end();

@@ -47,3 +47,5 @@ ANCHOR(ferry_identity);
 ANCHOR(ferry_path);
 ANCHOR(ferry_statistic);
 ANCHOR(ferry_statistics);
+ANCHOR(ferry_driven);
+ANCHOR(ferry_drive);

@@ -301,6 +301,22 @@ SIZE(ferry_statistics, 16);
 OFFSET(ferry_statistics, struct_size, 0);
 OFFSET(ferry_statistics, reserved, 4);
 OFFSET(ferry_statistics, read, 8);
+
+SIZE(ferry_driven, 16);
+OFFSET(ferry_driven, token, 0);
+OFFSET(ferry_driven, interest, 8);
+OFFSET(ferry_driven, reserved, 12);
+
+SIZE(ferry_drive, 64);
+OFFSET(ferry_drive, struct_size, 0);
+OFFSET(ferry_drive, reserved, 4);
+OFFSET(ferry_drive, of_connection, 8);
+OFFSET(ferry_drive, of_listener, 16);
+OFFSET(ferry_drive, take, 24);
+OFFSET(ferry_drive, adopt, 32);
+OFFSET(ferry_drive, drive, 40);
+OFFSET(ferry_drive, arm, 48);
+OFFSET(ferry_drive, give, 56);
 #endif
 
 #endif

@@ -8,10 +8,10 @@
  * Rules that hold everywhere
  *   Sizes      Every struct starts with `struct_size`, set by whoever fills it to the size it was compiled
  *              with. Structs only grow at their end. A reader tests the size, then NULL, before it uses a
- *              member that an older writer may not have: see FERRY_HAS. The four small structs that stand in arrays
- *              or on hot paths (ferry_iovec, ferry_value, ferry_pollable, ferry_statistic) have no `struct_size` and
- *              never change. `reserved` members are 0; whoever reads them ignores them, as unknown flags and bits.
- *   Versions   `abi_major` must be equal on both sides. A different `abi_minor` never rejects a plugin.
+ *              member that an older writer may not have: see FERRY_HAS. The five small structs that stand in arrays
+ *              or on hot paths (ferry_iovec, ferry_value, ferry_pollable, ferry_statistic, ferry_driven) have no
+ *              `struct_size` and never change. `reserved` members are 0; whoever reads them ignores them, as unknown
+ * flags and bits. Versions   `abi_major` must be equal on both sides. A different `abi_minor` never rejects a plugin.
  *              New semantics get a new extension id ("ferry.peer/2"), never a new meaning of an old one. Ids that
  *              begin with "ferry." are this header's; others begin with a domain name of whoever defines them.
  *   Time       Deadlines are absolute, in nanoseconds of the monotonic clock (CLOCK_MONOTONIC on POSIX,
@@ -34,6 +34,7 @@
  *                [reader]      one thread at a time per connection, concurrently with [writer]
  *                [writer]      one thread at a time per connection, concurrently with [reader]
  *                [acceptor]    one thread at a time per listener
+ *                [driver]      one thread at a time per engine: that of whoever has taken it (ferry.drive/1)
  *                [owner]       no other call on the same object is under way, except that `interrupt` may be
  *                              while the object lives; where the call ends the object's life, nothing at all is
  *                              under way or starts later
@@ -707,6 +708,64 @@ typedef struct ferry_statistics {
    * not block. [any-thread] */
   int32_t(FERRY_CALL* read)(ferry_connection* connection, ferry_statistic* figures, uint32_t capacity);
 } ferry_statistics;
+
+/* ferry.drive/1: lets an event loop do the work of a transport that has an engine of its own.
+ *
+ * A protocol in user space (QUIC) has packets to read and deadlines to keep while nobody calls it. All connections and
+ * listeners of a transport may share one engine for that. By itself it runs on a thread of its own, or on one that
+ * waits in a call; each message for an event loop then costs the wake-up of another thread. A loop that takes the
+ * engine does that work in its own turns instead:
+ *
+ *   take, and adopt each connection
+ *   each turn:  arm every connection as usual, then the engine; sleep; drive; serve what drive listed
+ *   give
+ *
+ * Connections of the same engine that other threads and loops use are served as well: they are woken as ever. Should
+ * the driver stay away, busy with something else, the engine's own thread stands in for it after some milliseconds. */
+#define FERRY_EXT_DRIVE "ferry.drive/1"
+
+/* The same pointer for all connections and listeners of one engine. It lives as long as any of them. */
+typedef struct ferry_engine ferry_engine;
+
+/* A connection that drive() found ready for what `arm` had said FERRY_ARMED to. Its pollable need not fire for it. */
+typedef struct ferry_driven {
+  uint64_t token; /* as given to adopt */
+  ferry_interest interest;
+  uint32_t reserved;
+} ferry_driven;
+
+typedef struct ferry_drive {
+  uint32_t struct_size;
+  uint32_t reserved;
+
+  /* The engine of a connection, or of a listener; NULL when it has none. Does not block. [any-thread] */
+  ferry_engine*(FERRY_CALL* of_connection)(ferry_connection* connection);
+  ferry_engine*(FERRY_CALL* of_listener)(ferry_listener* listener);
+
+  /* Makes the caller the engine's driver, until give, and fills what to wait on. Returns FERRY_OK, WOULD_BLOCK (it has
+   * a driver, or cannot change now), NO_RESOURCES. Does not block. [any-thread] */
+  ferry_status(FERRY_CALL* take)(ferry_engine* engine, ferry_pollable* out);
+
+  /* From now on drive lists `token` when it finds the connection ready, until give or the connection's end. Only the
+   * driver's thread then uses the connection. Does not block. [driver] */
+  void(FERRY_CALL* adopt)(ferry_engine* engine, ferry_connection* connection, uint64_t token);
+
+  /* Does what is due: about `budget` packets at most, or what costs as much. Lists up to `capacity` connections in
+   * `driven`, each once for each interest; those that find no room there have their pollable fire. With a budget of 0
+   * it does nothing but tell that the driver is awake, which whoever has slept says by one call or another before it
+   * spends time on anything else. Returns how many are listed. May wait for another thread that is in the engine.
+   * [driver] */
+  uint32_t(FERRY_CALL* drive)(ferry_engine* engine, uint32_t budget, ferry_driven* driven, uint32_t capacity);
+
+  /* Says whether the driver may sleep, and sends what may be sent. FERRY_ARMED: until the pollable is ready or
+   * `*deadline_ns` has come, which is FERRY_FOREVER where the pollable tells of the engine's deadlines as well.
+   * FERRY_READY: drive first. May wait for another thread that is in the engine. [driver] */
+  int32_t(FERRY_CALL* arm)(ferry_engine* engine, int64_t* deadline_ns);
+
+  /* Ends what take began: the engine runs by itself again, and adopted connections fire their pollables. Comes before
+   * the driver closes the last connection or listener that it knows of the engine. Does not block. [driver] */
+  void(FERRY_CALL* give)(ferry_engine* engine);
+} ferry_drive;
 
 #ifdef __cplusplus
 }
