@@ -96,7 +96,9 @@ class Race {
       if (session->phase() != Phase::connecting) return wakeup.disarm();
       waits.push_back({wakeup.descriptor(), POLLIN, 0});
     }
+    engine_.sleep_begins();
     const int ready = plugin::poll_until(waits.data(), waits.size(), until_ns);
+    engine_.sleep_ends();
     if (ready > 0 && waits[0].revents != 0) throw Failure(FERRY_INTERRUPTED, "cancelled during the handshake");
     if (ready == FERRY_TIMED_OUT && until_ns == deadline_ns) {
       throw Failure(FERRY_TIMED_OUT, "no answer in time; is the address right, and UDP let through?");

@@ -7,6 +7,7 @@
 
 #include "ferry/sdk/resolve.hpp"
 #include "quic_datagram_handle.hpp"
+#include "quic_drive.hpp"
 #include "quic_statistics.hpp"
 #include "quic_stream_listener.hpp"
 
@@ -233,7 +234,7 @@ const void* QuicConnection::extension(std::string_view id) noexcept {
   if (id == FERRY_EXT_DATAGRAMS) return &datagrams_table;
   if (id == FERRY_EXT_IDENTITY) return &identity_table;
   if (id == FERRY_EXT_PATH) return &path_table;
-  return nullptr;
+  return id == FERRY_EXT_DRIVE ? &drive_table : nullptr;
 }
 
 }  // namespace ferry::quic

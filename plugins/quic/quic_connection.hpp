@@ -19,6 +19,7 @@ class QuicConnection : public plugin::Connection<QuicConnection> {
       : engine_(engine), stream_(std::move(stream)) {}
   ~QuicConnection() {
     const Engine::Inside inside(engine_);
+    stream_->forsake();
     session().handle_closed(stream_.get(), aborted_);
   }
 
@@ -41,6 +42,8 @@ class QuicConnection : public plugin::Connection<QuicConnection> {
   void effective(ferry_value* values, std::uint32_t count) const noexcept {
     read_back(session().settings(), values, count);
   }
+  Engine& engine() noexcept { return engine_; }
+  Stream& stream() noexcept { return *stream_; }
   std::int32_t statistics(ferry_statistic* figures, std::uint32_t capacity);
   static const void* extension(std::string_view id) noexcept;
 

@@ -8,6 +8,10 @@
 
 namespace ferry::quic {
 
+Datagrams::~Datagrams() {
+  if (looped_.load(std::memory_order_relaxed)) engine_.sleep_ends();
+}
+
 template <class Ready>
 ferry_status Datagrams::wait(Wakeup& wakeup, std::int64_t deadline_ns, Ready&& ready) {
   for (;;) {
@@ -73,7 +77,9 @@ std::int32_t Datagrams::arm(ferry_interest interest) noexcept {
   const auto ready = [this, interest] { return interest == FERRY_WRITE ? can_write() : can_read(); };
   if (ready()) return FERRY_READY;
   Wakeup& wakeup = interest == FERRY_WRITE ? writable_ : readable_;
-  engine_.forbid_leading();
+  if (!looped_.load(std::memory_order_relaxed) && !looped_.exchange(true, std::memory_order_relaxed)) {
+    engine_.sleep_begins();
+  }
   if (!wakeup.arm()) return FERRY_NO_RESOURCES;
   if (!ready()) return FERRY_ARMED;
   wakeup.disarm();

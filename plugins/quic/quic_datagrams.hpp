@@ -26,6 +26,7 @@ class Datagrams {
       : engine_(engine), limit_bytes_(limit_bytes), drop_(drop) {}
   Datagrams(const Datagrams&) = delete;
   Datagrams& operator=(const Datagrams&) = delete;
+  ~Datagrams();
 
   // ---- The application's side.
   std::int64_t read(void* data, std::uint64_t size, std::int64_t deadline_ns);
@@ -73,6 +74,7 @@ class Datagrams {
   Wakeup readable_;
   Wakeup writable_;
   std::atomic<bool> interrupted_{false};
+  std::atomic<bool> looped_{false};  // an event loop waits on it, and counts as a sleeper
   std::atomic<std::uint64_t> dropped_{0};
   std::mutex mutex_;  // guards what follows
   Queue incoming_;

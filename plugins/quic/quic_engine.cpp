@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <mutex>
 #include <system_error>
+#include <utility>
 
 #include "ferry/sdk/os_error.hpp"
 #include "ferry/sdk/poll_wait.hpp"
@@ -16,7 +17,6 @@
 #include "quic_acceptor.hpp"
 #include "quic_session.hpp"
 #include "quic_stream.hpp"
-#include "quic_wakeup.hpp"
 
 namespace ferry::quic {
 namespace {
@@ -24,10 +24,6 @@ namespace {
 using plugin::UniqueFd;
 
 constexpr std::uint64_t ns_per_s = 1'000'000'000;
-constexpr std::uint32_t polls_per_look = 16;
-constexpr std::uint64_t lead_ns = 1'000'000;  // how long a leader waits for the next packet
-constexpr std::uint64_t poll_lasts_ns = lead_ns + 200'000;
-constexpr std::uint64_t nap_ns = 1'000'000;
 
 UniqueFd checked(int fd, const char* what) {
   if (fd < 0) throw plugin::os_failure(errno, what);
@@ -52,10 +48,11 @@ Engine::Engine(const ferry_host& host) : host_(host) {
 }
 
 Engine::~Engine() {
-  stopping_.store(true, std::memory_order_seq_cst);  // pairs with run
-  if (thread_.joinable()) {
-    wake_thread();
-    thread_.join();
+  stopping_.store(true, std::memory_order_seq_cst);  // pairs with keep and nap
+  if (keeper_.joinable()) {
+    end_nap();
+    wake_up();
+    keeper_.join();
   }
   while (!sessions_.empty()) sessions_.begin()->second->cut();
   removed_.clear();
@@ -72,7 +69,7 @@ void Engine::start() {
     receive_buffers_ = std::make_unique<ReceiveBuffers>();
     const plugin::SignalBlock block;
     try {
-      thread_ = std::thread([this] { run(); });
+      keeper_ = std::thread([this] { keep(); });
     } catch (const std::system_error& error) {
       throw plugin::Failure(FERRY_NO_RESOURCES, std::string("cannot start a thread: ") + error.what(),
                             error.code().value());
@@ -93,15 +90,44 @@ void Engine::enter() noexcept {
 }
 
 void Engine::settle_and_leave() noexcept {
-  for (;;) {
+  do {
     settle();
-    std::vector<std::shared_ptr<Session>> gone;
-    gone.swap(removed_);
-    if (gate_.exchange(open, std::memory_order_seq_cst) == contended) gate_.notify_one();
-    // What was posted while the gate was taken is ours, unless somebody else is inside by now.
-    if (posted_.load(std::memory_order_seq_cst) == nullptr) return;  // pairs with post
-    if (!try_enter()) return;
-  }
+    if (somebody_waits()) set_timer();  // whoever begins to wait later does it himself
+  } while (!leave());
+}
+
+bool Engine::settle_before_wait() noexcept {
+  bool due = false;
+  enter();
+  do {
+    settle();
+    due = timers_.earliest() <= now_ns();
+    if (!due) set_timer();
+  } while (!leave());
+  return due;
+}
+
+void Engine::settle() noexcept {
+  safely([this] {
+    take_posted();
+    tell_applications();
+    flush_sessions();
+  });
+  tell_applications();  // of room, where bytes have left
+}
+
+void Engine::tell_and_leave() noexcept {
+  tell_applications();
+  if (!leave()) settle_and_leave();
+}
+
+bool Engine::leave() noexcept {
+  std::vector<std::shared_ptr<Session>> gone;
+  gone.swap(removed_);
+  looked_at_ = 0;
+  if (gate_.exchange(open, std::memory_order_seq_cst) == contended) gate_.notify_one();
+  // What was posted while the gate was taken is ours, unless somebody else is inside by now.
+  return posted_.load(std::memory_order_seq_cst) == nullptr || !try_enter();  // pairs with post
 }
 
 void Engine::post(Stream& stream) noexcept {
@@ -112,19 +138,6 @@ void Engine::post(Stream& stream) noexcept {
     }
   }
   if (try_enter()) settle_and_leave();
-}
-
-void Engine::settle() noexcept {
-  try {
-    take_posted();
-    tell_applications();
-    flush_sessions(now_ns());
-    set_timer();
-  } catch (const std::bad_alloc&) {
-    log(FERRY_LOG_ERROR, "quic: out of memory");
-  } catch (const std::exception& error) {
-    log(FERRY_LOG_ERROR, std::string("quic: ") + error.what());
-  }
 }
 
 void Engine::take_posted() {
@@ -150,6 +163,7 @@ void Engine::add(std::shared_ptr<Session> session) {
 
 void Engine::remove(Session& session) noexcept {
   timers_.remove(session);
+  if (std::exchange(session.in_flush_list, false)) std::erase(to_flush_, &session);
   const auto found = sessions_.find(&session);
   if (found == sessions_.end()) return;
   removed_.push_back(std::move(found->second));
@@ -205,7 +219,11 @@ void Engine::tell_applications() noexcept {
   to_tell_.clear();
 }
 
-void Engine::flush_sessions(std::uint64_t now) {
+/// At the time of the packets that are answered, if any: later, an acknowledgement that may wait for company, such as
+/// the application's reply, would seem to have waited long enough.
+void Engine::flush_sessions() {
+  if (to_flush_.empty()) return;
+  const std::uint64_t now = looked_at_ != 0 ? looked_at_ : now_ns();
   while (!to_flush_.empty()) {
     flushing_.swap(to_flush_);
     for (Session* session : flushing_) {
@@ -239,130 +257,14 @@ void Engine::set_timer() noexcept {
   if (::timerfd_settime(timer_.get(), TFD_TIMER_ABSTIME, &when, nullptr) == 0) timer_set_to_ = earliest;
 }
 
-// ----------------------------------------------------------------------------------------------- spinning readers
-
-void Engine::poll(Session& session) noexcept {
-  if (!try_enter()) return;
-  const std::uint64_t now = now_ns();
-  polled_at_.store(now, std::memory_order_seq_cst);
-  try {
-    if (++polls_ % polls_per_look == 0) {
-      epoll_event events[max_events];
-      const int count = ::epoll_wait(epoll_.get(), events, max_events, 0);
-      handle_events({events, static_cast<std::size_t>(std::max(count, 0))});
-    } else {
-      session.receive(*receive_buffers_, now);
-      expire(now);
-    }
-  } catch (const std::exception& error) {
-    log(FERRY_LOG_ERROR, std::string("quic: ") + error.what());
-  }
-  settle_and_leave();
+void Engine::clear_timer() noexcept {
+  std::uint64_t count;
+  (void)!::read(timer_.get(), &count, sizeof(count));
+  timer_set_to_ = no_deadline;
 }
-
-void Engine::stop_polling() noexcept {
-  if (polled_at_.load(std::memory_order_relaxed) == 0) return;
-  polled_at_.store(0, std::memory_order_seq_cst);
-  if (napping_.load(std::memory_order_seq_cst) != 0) {  // pairs with nap
-    napping_.store(0, std::memory_order_seq_cst);
-    wake_one(napping_);
-  }
-}
-
-bool Engine::start_leading() noexcept {
-  if (!may_lead_.load(std::memory_order_seq_cst) || sleepers_.load(std::memory_order_seq_cst) != 0) return false;
-  return !has_leader_.exchange(true, std::memory_order_seq_cst);
-}
-
-bool Engine::lead(std::int64_t deadline_ns) noexcept {
-  const std::uint64_t start = now_ns();
-  polled_at_.store(start, std::memory_order_seq_cst);
-  const auto deadline = static_cast<std::uint64_t>(std::max<std::int64_t>(deadline_ns, 0));
-  const std::uint64_t until = std::min(start + lead_ns, std::max(deadline, start));
-  const timespec timeout{0, static_cast<long>(until - start)};
-  epoll_event events[max_events];
-  const int count = ::epoll_pwait2(epoll_.get(), events, max_events, &timeout, nullptr);
-  if (count <= 0) return false;
-  const Inside inside(*this);
-  handle_events_safely({events, static_cast<std::size_t>(count)});
-  return true;
-}
-
-/// Says nothing to the engine's thread unless somebody sleeps who counts on it: most likely the same thread leads again
-/// before that thread's nap is over.
-void Engine::stop_leading() noexcept {
-  polled_at_.store(now_ns(), std::memory_order_seq_cst);
-  has_leader_.store(false, std::memory_order_seq_cst);
-  // Pairs with sleep_begins and forbid_leading.
-  if (sleepers_.load(std::memory_order_seq_cst) != 0 || !may_lead_.load(std::memory_order_seq_cst)) stop_polling();
-}
-
-void Engine::sleep_begins() noexcept {
-  sleepers_.fetch_add(1, std::memory_order_seq_cst);
-  if (!has_leader_.load(std::memory_order_seq_cst)) stop_polling();  // pairs with stop_leading
-}
-
-/// Sleeps as long as others look for packets: until they say that they stop, or have not come for a while.
-void Engine::nap() noexcept {
-  for (;;) {
-    napping_.store(1, std::memory_order_seq_cst);
-    const std::uint64_t polled_at = polled_at_.load(std::memory_order_seq_cst);  // pairs with stop_polling
-    const std::uint64_t now = now_ns();
-    if (polled_at == 0 || now >= polled_at + poll_lasts_ns || stopping_.load(std::memory_order_seq_cst)) break;
-    sleep_while(napping_, 1, static_cast<std::int64_t>(now + nap_ns));
-  }
-  napping_.store(0, std::memory_order_relaxed);
-}
-
-// ---------------------------------------------------------------------------------------------------- the thread
-
-void Engine::wake_thread() noexcept { (void)::eventfd_write(wake_.get(), 1); }
 
 bool Engine::has_lingering() noexcept {
   return std::any_of(sessions_.begin(), sessions_.end(), [](const auto& entry) { return entry.second->lingers(); });
-}
-
-void Engine::run() noexcept {
-  for (;;) {
-    epoll_event events[max_events];
-    const int count = ::epoll_wait(epoll_.get(), events, max_events, -1);
-    {
-      const Inside inside(*this);
-      handle_events_safely({events, static_cast<std::size_t>(std::max(count, 0))});
-    }
-    if (stopping_.load(std::memory_order_seq_cst)) {  // pairs with the destructor
-      // What was closed gracefully may still be on its way, for a bounded time: see Session::end.
-      const Inside inside(*this);
-      if (!has_lingering()) return;
-    }
-    nap();
-  }
-}
-
-void Engine::handle_events_safely(std::span<const epoll_event> events) noexcept {
-  try {
-    handle_events(events);
-  } catch (const std::exception& error) {
-    log(FERRY_LOG_ERROR, std::string("quic: ") + error.what());
-  }
-}
-
-void Engine::handle_events(std::span<const epoll_event> events) {
-  const std::uint64_t now = now_ns();
-  for (const epoll_event& event : events) {
-    std::uint64_t count;
-    if (event.data.fd == wake_.get()) {
-      (void)!::read(wake_.get(), &count, sizeof(count));
-    } else if (event.data.fd == timer_.get()) {
-      (void)!::read(timer_.get(), &count, sizeof(count));
-      timer_set_to_ = no_deadline;
-    } else if (const auto found = sockets_.find(event.data.fd); found != sockets_.end()) {
-      const Registered registered = found->second;
-      if ((event.events & EPOLLOUT) != 0) registered.handler->on_writable();
-      registered.socket->receive(*receive_buffers_, *registered.handler, now);
-    }
-  }
-  expire(now);
 }
 
 }  // namespace ferry::quic

@@ -1,9 +1,18 @@
 // What drives every connection of one transport: sockets, deadlines, and the gate that lets one thread in at a time.
 //
-// Whoever has entered the gate is the engine. Mostly that is its own thread, which sleeps on an epoll descriptor; but
-// an application's thread that has written enters as well when the gate is free, and encrypts and sends by itself. That
-// saves the wake-up of another thread, which costs more than the packet. When the gate is taken, it leaves word in a
-// list that whoever is inside looks at before and after leaving, so nobody waits and nothing is forgotten.
+// Whoever has entered the gate is the engine. An application's thread that has written enters when the gate is free,
+// and encrypts and sends by itself. That saves the wake-up of another thread, which costs more than the packet. When
+// the gate is taken, it leaves word in a list that whoever is inside looks at before and after leaving, so nobody waits
+// and nothing is forgotten.
+//
+// Somebody has to look for packets and keep the deadlines. All of them wait on one epoll descriptor:
+//   the driver  an event loop that has taken the engine (ferry.drive/1)
+//   a leader    a thread that waits for its own connection and would otherwise be woken by somebody else, one at a time
+//   a poller    a reader that spins, without waiting
+//   the keeper  the engine's own thread: when there are threads that sleep and none of the above; or when those that
+//               looked have not come back for a while, busy with something else
+// While others look, the keeper naps: for two milliseconds at a time, or, when one of them sleeps at the descriptor and
+// nothing happens, until somebody wakes up.
 //
 // libuv was meant to run here and was rejected: its loop belongs to one thread, and would cost the hop that this saves.
 #pragma once
@@ -13,8 +22,10 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <span>
 #include <string>
 #include <thread>
@@ -32,6 +43,8 @@ namespace ferry::quic {
 class Acceptor;
 class Session;
 class Stream;
+class Wakeup;
+struct Landing;
 
 /// Connection ids that we hand out have this length. Random: nobody off the path can guess one.
 inline constexpr std::size_t connection_id_bytes = 8;
@@ -54,29 +67,35 @@ class Engine {
   /// free. Any thread that has a handle on the stream.
   void post(Stream& stream) noexcept;
 
+  // ---- Looking for packets: quic_engine_lookout.cpp.
   /// What a spinning reader does instead of nothing: looks for packets of its own connection, and now and then of all.
-  /// As long as somebody does, the engine's thread naps rather than be woken by each packet for nothing. Any thread.
-  void poll(Session& session) noexcept;
-  /// A thread that has nothing to do but wait may look for packets in the meantime, instead of being woken by the
-  /// engine's thread: one at a time, where nobody else waits. False: sleep as usual.
+  /// Any thread.
+  void poll(Stream& stream, Landing* landing) noexcept;
+  /// A thread that has nothing to do but wait may look for packets in the meantime: one at a time, where nobody else
+  /// waits. False: sleep as usual.
   bool start_leading() noexcept;
-  /// Waits for packets, or for a write to lead_fd(), and handles them. Returns false after a millisecond without any:
-  /// then it is better to let go, for the engine's thread wakes up as often while others lead.
-  bool lead(std::int64_t deadline_ns) noexcept;
+  /// Sends what is left to send, before a wait. True: there will be more to do at once. Then comes lead() or
+  /// lead_no_more().
+  bool lead_begins() noexcept;
+  void lead_no_more() noexcept;
+  /// Waits for packets, or for a write to lead_fd(), and handles them. What has to be sent then is left for the next
+  /// lead_begins() or write of the leader, who most likely has an answer to go with it. `wakeup` is the leader's,
+  /// prepared; it is idle after the wait. False: nothing came before the deadline, or it is time to let go.
+  bool lead(Stream& stream, Wakeup& wakeup, bool at_once, std::int64_t deadline_ns, Landing* landing) noexcept;
   void stop_leading() noexcept;
   int lead_fd() const noexcept { return wake_.get(); }
-  /// Around the sleep of a thread that counts on the engine's to wake it.
+  /// Around the time in which a thread or an event loop counts on others to look.
   void sleep_begins() noexcept;
   void sleep_ends() noexcept { sleepers_.fetch_sub(1, std::memory_order_seq_cst); }
-  /// An event loop waits on connections of this transport: from now on, only the engine's thread looks for packets.
-  void forbid_leading() noexcept {
-    if (!may_lead_.load(std::memory_order_relaxed)) return;
-    may_lead_.store(false, std::memory_order_seq_cst);
-    stop_polling();
-  }
 
-  /// Whoever polled is going to sleep: the engine's thread must look after the sockets again. Any thread.
-  void stop_polling() noexcept;
+  // ---- ferry.drive/1; the functions have its contracts.
+  ferry_status take(ferry_pollable& out) noexcept;
+  void adopt(Stream& stream, std::uint64_t token) noexcept;
+  std::uint32_t drive(std::uint32_t budget, std::span<ferry_driven> driven) noexcept;
+  std::int32_t arm() noexcept;
+  void give() noexcept;
+  /// Whether the driver lists the stream instead of signalling it. The driver's thread.
+  bool drives(const Stream& stream) const noexcept;
 
   /// Being inside, waiting for it if need be. Not recursive.
   class Inside {
@@ -105,6 +124,8 @@ class Engine {
   void flush_later(Session& session);
   /// The stream's application is to be told what changed, once the packets at hand are through.
   void tell_later(Stream& stream);
+  /// Wakes who waits for `interest` on the stream, or lists it for the driver who is inside.
+  void wake(Stream& stream, ferry_interest interest) noexcept;
   std::uint8_t* burst_buffer() noexcept { return burst_.get(); }
   /// Those that came in through `acceptor`.
   std::vector<Session*> sessions_of(const Acceptor& acceptor) const;
@@ -116,21 +137,42 @@ class Engine {
     UdpSocket* socket;
     PacketHandler* handler;
   };
+  struct DrivenList {
+    std::span<ferry_driven> room;
+    std::uint32_t count = 0;
+  };
 
   void enter() noexcept;
   bool try_enter() noexcept;
   void settle_and_leave() noexcept;
+  /// As settle_and_leave, but sends nothing yet: for who will be back.
+  void tell_and_leave() noexcept;
+  /// For who is going to wait at the epoll descriptor. True: something is due already.
+  bool settle_before_wait() noexcept;
+  bool somebody_waits() const noexcept;
+  /// False: somebody posted meanwhile, and we are inside again to see to it.
+  bool leave() noexcept;
   void settle() noexcept;
   void take_posted();
   void tell_applications() noexcept;
-  void flush_sessions(std::uint64_t now);
+  void flush_sessions();
   void expire(std::uint64_t now);
   void set_timer() noexcept;
-  void wake_thread() noexcept;
-  void run() noexcept;
-  void handle_events_safely(std::span<const epoll_event> events) noexcept;
-  void handle_events(std::span<const epoll_event> events);
+  void clear_timer() noexcept;
+  template <class Work>
+  void safely(Work&& work) noexcept;
+
+  void wake_up() noexcept;  // whoever waits at the epoll descriptor
+  void keep() noexcept;
   void nap() noexcept;
+  void end_nap() noexcept;
+  void wait_begins() noexcept;
+  void wait_ends() noexcept;
+  void call_keeper() noexcept;
+  bool is_left_to_keeper() const noexcept;
+  void handle_events(std::span<const epoll_event> events, bool leads);
+  void handle_pending();
+  bool try_sockets(std::size_t messages);
   bool has_lingering() noexcept;
 
   static constexpr std::uint32_t open = 0;
@@ -145,20 +187,31 @@ class Engine {
   std::atomic<std::uint32_t> gate_{open};
   std::atomic<Stream*> posted_{nullptr};
   std::atomic<bool> stopping_{false};
-  std::atomic<std::uint64_t> polled_at_{0};  // when somebody else looked for packets; 0: nobody goes on doing it
-  std::atomic<std::uint32_t> napping_{0};
-  std::atomic<bool> has_leader_{false};
-  std::atomic<bool> may_lead_{true};
-  std::atomic<int> sleepers_{0};
   std::once_flag started_;
-  std::thread thread_;
+  std::thread keeper_;
+
+  // Who looks for packets.
+  static constexpr std::uint32_t awake = 0;
+  static constexpr std::uint32_t dozing = 1;    // the keeper, for a while
+  static constexpr std::uint32_t sleeping = 2;  // the keeper, until somebody ends a wait at the epoll descriptor
+  std::atomic<std::uint32_t> napping_{awake};
+  std::atomic<std::uint32_t> looks_{0};    // counts what others than the keeper do to look for packets
+  std::atomic<std::uint32_t> waiters_{0};  // others than the keeper that wait at the epoll descriptor
+  std::atomic<std::uint32_t> sleepers_{0};
+  std::atomic<bool> has_leader_{false};
+  std::atomic<bool> has_driver_{false};
+  std::atomic<std::uint32_t> driver_{1};  // a new number for each that takes the engine and each that gives it back
+  std::uint32_t looks_seen_ = 0;          // the keeper's
+  bool driver_waits_ = false;             // the driver's
 
   // Inside only.
   plugin::UniqueFd epoll_;
   plugin::UniqueFd timer_;
   plugin::UniqueFd wake_;
   std::uint64_t timer_set_to_ = no_deadline;
+  std::uint64_t looked_at_ = 0;  // for packets, since the gate was entered; 0: not yet
   std::uint32_t polls_ = 0;
+  DrivenList* driven_ = nullptr;  // the driver is inside, and fills it
   Timers timers_;
   std::unordered_map<int, Registered> sockets_;
   std::unordered_map<std::string, Session*> routes_;
@@ -171,6 +224,17 @@ class Engine {
   std::unique_ptr<std::uint8_t[]> burst_;
   std::unique_ptr<ReceiveBuffers> receive_buffers_;
 };
+
+template <class Work>
+void Engine::safely(Work&& work) noexcept {
+  try {
+    work();
+  } catch (const std::bad_alloc&) {
+    log(FERRY_LOG_ERROR, "quic: out of memory");
+  } catch (const std::exception& error) {
+    log(FERRY_LOG_ERROR, std::string("quic: ") + error.what());
+  }
+}
 
 /// CLOCK_MONOTONIC, as ngtcp2 wants it.
 std::uint64_t now_ns() noexcept;

@@ -4,9 +4,11 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 #include "ferry/sdk/os_error.hpp"
 #include "ferry/sdk/poll_wait.hpp"
+#include "quic_drive.hpp"
 
 namespace ferry::quic {
 namespace {
@@ -97,8 +99,13 @@ QuicListener::QuicListener(Engine& engine, const plugin::HostAddress& address, s
 }
 
 QuicListener::~QuicListener() {
+  if (looped_) engine_.sleep_ends();
   const Engine::Inside inside(engine_);
   acceptor_->close();
+}
+
+const void* QuicListener::extension(std::string_view id) noexcept {
+  return id == FERRY_EXT_DRIVE ? &drive_table : nullptr;
 }
 
 std::unique_ptr<QuicConnection> QuicListener::accept(std::int64_t deadline_ns, ferry_status& why_not) {
@@ -122,7 +129,7 @@ std::unique_ptr<QuicConnection> QuicListener::accept(std::int64_t deadline_ns, f
 
 std::int32_t QuicListener::arm() noexcept {
   if (acceptor_->has_next()) return FERRY_READY;
-  engine_.forbid_leading();
+  if (!std::exchange(looped_, true)) engine_.sleep_begins();
   if (!acceptor_->wakeup().arm()) return FERRY_NO_RESOURCES;
   if (!acceptor_->has_next()) return FERRY_ARMED;
   acceptor_->wakeup().disarm();

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "quic_acceptor.hpp"
 #include "quic_connection.hpp"
@@ -22,6 +23,8 @@ class QuicListener : public plugin::Listener<QuicListener> {
   std::int32_t arm() noexcept;
   ferry_status pollable(ferry_pollable& out) noexcept;
   void interrupt() noexcept;
+  Engine& engine() noexcept { return engine_; }
+  static const void* extension(std::string_view id) noexcept;
   std::string local_address() const { return acceptor_->socket().local().text(); }
   void effective(ferry_value* values, std::uint32_t count) const noexcept { read_back(*settings_, values, count); }
 
@@ -30,6 +33,7 @@ class QuicListener : public plugin::Listener<QuicListener> {
   const std::shared_ptr<const Settings> settings_;
   std::shared_ptr<Acceptor> acceptor_;
   std::atomic<bool> interrupted_{false};
+  bool looped_ = false;  // an event loop waits on it, and counts as a sleeper
 };
 
 }  // namespace ferry::quic

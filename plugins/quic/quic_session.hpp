@@ -174,10 +174,12 @@ class Session final : public std::enable_shared_from_this<Session>, public Timed
   void queue(Stream& stream);
   void unblock();
   bool write_packets(std::uint64_t now);
+  std::size_t send_quantum() const noexcept;
+  bool is_starved(const Stream& stream) const noexcept;
   ngtcp2_ssize write_packet(std::span<std::uint8_t> out, ngtcp2_path& path, ngtcp2_pkt_info& info, std::uint64_t now);
   void send_burst(const ngtcp2_path& path, std::uint8_t ecn, std::size_t segment, std::span<const std::uint8_t> bytes);
   bool send_held();
-  void reschedule();
+  void reschedule(std::uint64_t now);
   void check_acknowledged(std::uint64_t now);
 
   // Ends: quic_session_end.cpp.

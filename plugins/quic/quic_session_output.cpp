@@ -10,6 +10,9 @@ namespace ferry::quic {
 namespace {
 
 constexpr std::size_t max_pieces = 8;
+constexpr std::uint64_t min_ack_delay_ns = 100'000;
+constexpr std::uint64_t fast_path_burst_ns = 100'000;
+constexpr std::size_t fast_path_burst_bytes = 2 * max_burst_bytes;
 
 }  // namespace
 
@@ -47,13 +50,11 @@ ngtcp2_ssize Session::write_packet(std::span<std::uint8_t> out, ngtcp2_path& pat
     Stream& stream = *ready_.front();
     std::array<std::span<const std::uint8_t>, max_pieces> pieces;
     bool fin = false;
-    const std::size_t count = stream.gather(pieces, fin);
+    const std::size_t count = stream.gather(pieces, out.size(), fin);
     const bool announce = stream.must_announce;
-    const bool starved = count > 0 && (ngtcp2_conn_get_max_data_left(conn_) == 0 ||
-                                       ngtcp2_conn_get_max_stream_data_left(conn_, stream.id) == 0);
     ngtcp2_ssize taken = -1;
     ngtcp2_ssize size = NGTCP2_ERR_STREAM_DATA_BLOCKED;
-    if (!starved && (count > 0 || fin || announce)) {
+    if (count > 0 || fin || announce) {
       std::array<ngtcp2_vec, max_pieces> data;
       for (std::size_t i = 0; i < count; ++i) data[i] = {const_cast<std::uint8_t*>(pieces[i].data()), pieces[i].size()};
       const std::uint32_t flags =
@@ -63,6 +64,7 @@ ngtcp2_ssize Session::write_packet(std::span<std::uint8_t> out, ngtcp2_path& pat
     }
     if (taken >= 0) {
       stream.handed_over(static_cast<std::size_t>(taken), fin);
+      engine_.tell_later(stream);
       stream.must_announce = false;
     }
     if (size == NGTCP2_ERR_STREAM_SHUT_WR || size == NGTCP2_ERR_STREAM_NOT_FOUND) stream.end_writing();
@@ -71,11 +73,12 @@ ngtcp2_ssize Session::write_packet(std::span<std::uint8_t> out, ngtcp2_path& pat
         size != NGTCP2_ERR_STREAM_NOT_FOUND) {
       return size;
     }
-    if (refused && stream.has_output()) {
+    if ((refused || (count > 0 && taken <= 0 && is_starved(stream))) && stream.has_output()) {
       stream.blocked = true;
       any_blocked_ = true;
     }
-    if (refused || (!stream.has_output() && !stream.must_announce)) {  // a probe of the path takes no stream along
+    // A probe of the path takes no stream along.
+    if (refused || stream.blocked || (!stream.has_output() && !stream.must_announce)) {
       stream.in_ready_list = false;
       ready_.erase(ready_.begin());
     } else if (size >= 0 && ready_.size() > 1) {  // its turn ends with the packet
@@ -83,6 +86,11 @@ ngtcp2_ssize Session::write_packet(std::span<std::uint8_t> out, ngtcp2_path& pat
     }
     if (size >= 0) return size;
   }
+}
+
+/// Flow control lets no byte through. ngtcp2 does not say so in every case.
+bool Session::is_starved(const Stream& stream) const noexcept {
+  return ngtcp2_conn_get_max_data_left(conn_) == 0 || ngtcp2_conn_get_max_stream_data_left(conn_, stream.id) == 0;
 }
 
 void Session::send_burst(const ngtcp2_path& path, std::uint8_t ecn, std::size_t segment,
@@ -116,11 +124,21 @@ bool Session::send_held() {
   return true;
 }
 
+/// What may leave at once: what ngtcp2 says, or on paths so fast that this is less, what pacing lets through while a
+/// timer is set and a peer woken.
+std::size_t Session::send_quantum() const noexcept {
+  const std::size_t given = ngtcp2_conn_get_send_quantum(conn_);
+  if (!has_rtt_ || given < max_burst_bytes) return given;
+  const PathFigures figures = figures_of(conn_);
+  const std::uint64_t fast = figures.cwnd * fast_path_burst_ns / std::max<std::uint64_t>(figures.smoothed_rtt_ns, 1);
+  return static_cast<std::size_t>(std::clamp<std::uint64_t>(fast, given, fast_path_burst_bytes));
+}
+
 /// Writes as much as congestion control and pacing let through. False when the connection failed.
 bool Session::write_packets(std::uint64_t now) {
   std::uint8_t* const buffer = engine_.burst_buffer();
   const std::size_t room = ngtcp2_conn_get_max_tx_udp_payload_size(conn_);
-  const std::size_t quantum = std::max(ngtcp2_conn_get_send_quantum(conn_), room);
+  const std::size_t quantum = std::max(send_quantum(), room);
   ngtcp2_path_storage burst_path;
   ngtcp2_path_storage path;
   ngtcp2_path_storage_zero(&burst_path);
@@ -129,7 +147,8 @@ bool Session::write_packets(std::uint64_t now) {
   std::size_t segment = 0;
   std::uint8_t ecn = 0;
   std::size_t total = 0;
-  while (total < quantum && held_.empty()) {
+  // Whole packets only: one more would be a burst of its own, and wake the peer twice.
+  while ((total == 0 || total + room <= quantum) && held_.empty()) {
     ngtcp2_pkt_info info{};
     const ngtcp2_ssize size = write_packet({buffer + used, room}, path.path, info, now);
     if (size < 0) {
@@ -178,7 +197,7 @@ void Session::flush(std::uint64_t now) {
   check_acknowledged(now);
   // A server leaves the good-bye to its client, the only one to know when it has read everything.
   if (lingering_ && !server_ && !reads_on()) return close_with({}, now);
-  reschedule();
+  reschedule(now);
 }
 
 /// The end of a stream that was retransmitted together with bytes is not told apart in the acknowledgement; but when
@@ -192,6 +211,13 @@ void Session::check_acknowledged(std::uint64_t now) {
   }
 }
 
-void Session::reschedule() { engine_.timers().set(*this, std::min(ngtcp2_conn_get_expiry(conn_), linger_until_)); }
+/// With nothing to send, what is due soon is an acknowledgement that waits for company, for an eighth of the round
+/// trip: less than the application needs for its answer where the path is short, so it waits a little longer.
+void Session::reschedule(std::uint64_t now) {
+  std::uint64_t next = ngtcp2_conn_get_expiry(conn_);
+  if (ready_.empty() && (datagrams_ == nullptr || datagrams_->next().empty()))
+    next = std::max(next, now + min_ack_delay_ns);
+  engine_.timers().set(*this, std::min(next, linger_until_));
+}
 
 }  // namespace ferry::quic

@@ -56,8 +56,10 @@ class UdpSocket {
   /// What the kernel knows of the path's MTU, as the largest UDP payload; 0 when it does not.
   std::size_t known_max_payload() const noexcept;
 
-  /// Receives one batch and gives each datagram to `handler`. Returns false when the socket is empty now.
-  bool receive(ReceiveBuffers& buffers, PacketHandler& handler, std::uint64_t now) noexcept;
+  /// Receives what the kernel has, in at most `messages` (1…) that it may have joined packets to, and gives each packet
+  /// to `handler`. Returns how many messages there were; fewer mean that the socket is empty now.
+  std::size_t receive(ReceiveBuffers& buffers, PacketHandler& handler, std::uint64_t now,
+                      std::size_t messages = SIZE_MAX) noexcept;
 
   /// A burst to one peer: datagrams of `segment` bytes each, but for the last, which may be shorter.
   struct Burst {

@@ -156,8 +156,10 @@ std::size_t UdpSocket::known_max_payload() const noexcept {
   return mtu > headers ? static_cast<std::size_t>(mtu - headers) : 0;
 }
 
-bool UdpSocket::receive(ReceiveBuffers& buffers, PacketHandler& handler, std::uint64_t now) noexcept {
-  for (std::size_t i = 0; i < ReceiveBuffers::batch; ++i) {
+std::size_t UdpSocket::receive(ReceiveBuffers& buffers, PacketHandler& handler, std::uint64_t now,
+                               std::size_t messages) noexcept {
+  messages = std::min(messages, ReceiveBuffers::batch);
+  for (std::size_t i = 0; i < messages; ++i) {
     msghdr& message = buffers.messages_[i].msg_hdr;
     message = {};
     message.msg_name = &buffers.from_[i].storage;
@@ -167,10 +169,10 @@ bool UdpSocket::receive(ReceiveBuffers& buffers, PacketHandler& handler, std::ui
     message.msg_control = buffers.controls_[i].bytes.data();
     message.msg_controllen = buffers.controls_[i].bytes.size();
   }
-  const int count = ::recvmmsg(fd(), buffers.messages_.data(), ReceiveBuffers::batch, MSG_DONTWAIT, nullptr);
+  const int count = ::recvmmsg(fd(), buffers.messages_.data(), static_cast<unsigned>(messages), MSG_DONTWAIT, nullptr);
   if (count < 0) {
     if (errno != EAGAIN && errno != EINTR) handler.on_socket_error(errno);
-    return errno == EINTR;
+    return 0;
   }
   for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) {
     msghdr& message = buffers.messages_[i].msg_hdr;
@@ -187,7 +189,7 @@ bool UdpSocket::receive(ReceiveBuffers& buffers, PacketHandler& handler, std::ui
       rest = rest.subspan(size);
     }
   }
-  return static_cast<std::size_t>(count) == ReceiveBuffers::batch;
+  return static_cast<std::size_t>(count);
 }
 
 bool UdpSocket::send_once(const Burst& burst, std::span<const std::uint8_t> bytes, int& error) noexcept {

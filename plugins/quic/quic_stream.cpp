@@ -1,18 +1,27 @@
 #include "quic_stream.hpp"
 
 #include <algorithm>
-#include <utility>
+#include <cstring>
 
 #include "ferry/sdk/poll_wait.hpp"
 #include "quic_engine.hpp"
 
 namespace ferry::quic {
 
+namespace {
+
+// What a writer may be ahead of the packets: enough for the time that it takes to wake it, little enough to be in the
+// processor's cache still when it is encrypted.
+constexpr std::uint64_t unsent_bytes = 256u << 10;
+
+}  // namespace
+
 Stream::Stream(Engine& engine, std::shared_ptr<Session> session, std::uint64_t send_limit, std::uint64_t credit_step)
     : engine_(engine),
       session_(std::move(session)),
       send_limit_(send_limit),
       write_low_water_(send_limit / 4),
+      unsent_limit_(std::min<std::uint64_t>(send_limit, unsent_bytes)),
       credit_step_(credit_step),
       incoming_(engine.chunks()),
       outgoing_(engine.chunks()) {}
@@ -20,42 +29,38 @@ Stream::Stream(Engine& engine, std::shared_ptr<Session> session, std::uint64_t s
 // ------------------------------------------------------------------------------------------ the application's side
 
 template <class Ready>
-ferry_status Stream::wait(Wakeup& wakeup, std::int64_t deadline_ns, Ready&& ready) noexcept {
+ferry_status Stream::wait(Wakeup& wakeup, std::int64_t deadline_ns, Ready&& ready, Landing* landing) noexcept {
   for (;;) {
     if (ready()) return FERRY_OK;
     if (interrupted_.load(std::memory_order_seq_cst)) return FERRY_INTERRUPTED;
     if (plugin::deadline_passed(deadline_ns)) return plugin::out_of_time(deadline_ns);
-    if (&wakeup == &readable_ && lead(deadline_ns, ready)) continue;
+    if (lead(wakeup, deadline_ns, ready, landing)) continue;
     wakeup.prepare_sleep();
     if (ready() || interrupted_.load(std::memory_order_seq_cst)) {  // pairs with the stores before each notify
       wakeup.disarm();
       continue;
     }
-    if (&wakeup == &readable_) stop_polling();
     engine_.sleep_begins();
     wakeup.sleep(deadline_ns);
     engine_.sleep_ends();
   }
 }
 
-/// The reader is about to sleep: if it had looked for packets itself, the engine's thread takes over again.
-void Stream::stop_polling() noexcept {
-  if (std::exchange(looks_, 0) > 1) engine_.stop_polling();
-}
-
 /// Waits by driving the engine. True when that has changed something; false: sleep.
 template <class Ready>
-bool Stream::lead(std::int64_t deadline_ns, Ready&& ready) noexcept {
+bool Stream::lead(Wakeup& wakeup, std::int64_t deadline_ns, Ready&& ready, Landing* landing) noexcept {
   if (!engine_.start_leading()) return false;
-  looks_ = 0;
   bool led = true;
-  for (;;) {
-    readable_.prepare_to_lead(engine_.lead_fd());
-    if (ready() || interrupted_.load(std::memory_order_seq_cst)) break;  // pairs with the stores before each notify
-    led = engine_.lead(deadline_ns);
-    if (!led) break;
+  for (bool enough = false; led && !enough; enough = ready()) {
+    const bool at_once = engine_.lead_begins();
+    wakeup.prepare_to_lead(engine_.lead_fd());
+    if (ready() || interrupted_.load(std::memory_order_seq_cst)) {  // pairs with the stores before each notify
+      wakeup.disarm();
+      engine_.lead_no_more();
+      break;
+    }
+    led = engine_.lead(*this, wakeup, at_once, deadline_ns, landing);
   }
-  readable_.disarm();
   engine_.stop_leading();
   return led;
 }
@@ -65,7 +70,8 @@ bool Stream::can_read() const noexcept {
 }
 
 bool Stream::can_write() const noexcept {
-  return room() >= write_low_water_ || writing_.load(std::memory_order_seq_cst) != Direction::open;
+  return (room() >= write_low_water_ && unsent() <= unsent_limit_ / 2) ||
+         writing_.load(std::memory_order_seq_cst) != Direction::open;
 }
 
 bool Stream::finished() const noexcept {
@@ -75,8 +81,13 @@ bool Stream::finished() const noexcept {
 
 std::int64_t Stream::read(void* data, std::uint64_t size, std::int64_t deadline_ns) {
   if (size == 0) return 0;
+  Landing landing{static_cast<std::uint8_t*>(data), static_cast<std::size_t>(size)};
   bool polled = false;
   for (;;) {
+    if (landing.got > 0) {
+      consumed(landing.got);
+      return static_cast<std::int64_t>(landing.got);
+    }
     // The end is looked at first: what had arrived before it is then in the queue.
     const Direction state = reading_.load(std::memory_order_seq_cst);
     if (state == Direction::stopped) return FERRY_CLOSED;
@@ -87,13 +98,16 @@ std::int64_t Stream::read(void* data, std::uint64_t size, std::int64_t deadline_
     }
     if (state != Direction::open) return state == Direction::ended ? FERRY_END : FERRY_RESET;
     // The first look is free. Whoever comes again without having slept spins, and may as well fetch the packets.
-    if (deadline_ns == FERRY_NO_WAIT && !polled && ++looks_ > 1) {
-      engine_.poll(*session_);
+    if (deadline_ns == FERRY_NO_WAIT) {
+      if (polled || engine_.drives(*this) || ++looks_ == 1) return FERRY_WOULD_BLOCK;
+      engine_.poll(*this, &landing);
       polled = true;
       continue;
     }
-    const ferry_status status = wait(readable_, deadline_ns, [this] { return can_read(); });
-    if (status != FERRY_OK) return status;
+    looks_ = 0;
+    const ferry_status status = wait(
+        readable_, deadline_ns, [&] { return landing.got > 0 || can_read(); }, &landing);
+    if (status != FERRY_OK && landing.got == 0) return status;
   }
 }
 
@@ -112,13 +126,12 @@ std::int64_t Stream::write(const ferry_iovec* pieces, std::uint32_t count, std::
   if (wanted == 0) return 0;
   for (;;) {
     if (writing_.load(std::memory_order_seq_cst) != Direction::open) return FERRY_RESET;
-    const std::uint64_t free = room();
-    if (free >= std::min(wanted, write_low_water_)) break;
+    if (room() >= std::min(wanted, write_low_water_) && unsent() < unsent_limit_) break;
     engine_.post(*this);  // what FERRY_WRITE_MORE held back must go before anything can be acknowledged
     const ferry_status status = wait(writable_, deadline_ns, [this] { return can_write(); });
     if (status != FERRY_OK) return status;
   }
-  std::uint64_t left = std::min(wanted, room());
+  std::uint64_t left = std::min({wanted, room(), unsent_limit_ - unsent()});
   const auto taken = static_cast<std::int64_t>(left);
   for (std::uint32_t i = 0; i < count && left > 0; ++i) {
     const std::uint64_t piece = std::min<std::uint64_t>(pieces[i].size, left);
@@ -137,9 +150,11 @@ std::int32_t Stream::arm(ferry_interest interest) noexcept {
   };
   if (ready()) return FERRY_READY;
   Wakeup& wakeup = interest == FERRY_WRITE ? writable_ : readable_;
-  engine_.forbid_leading();
+  if (!looped_.load(std::memory_order_relaxed) && !looped_.exchange(true, std::memory_order_relaxed)) {
+    engine_.sleep_begins();
+  }
   if (!wakeup.arm()) return FERRY_NO_RESOURCES;
-  if (interest == FERRY_READ) stop_polling();
+  if (interest == FERRY_READ) looks_ = 0;
   if (!ready()) return FERRY_ARMED;
   wakeup.disarm();
   return FERRY_READY;
@@ -188,22 +203,39 @@ void Stream::arrived(std::span<const std::uint8_t> bytes) {
     discarded_ += bytes.size();
     return;
   }
+  if (landing_ != nullptr && incoming_.tail() == incoming_.released()) {
+    const std::size_t size = std::min(bytes.size(), landing_->room - landing_->got);
+    std::memcpy(landing_->at + landing_->got, bytes.data(), size);
+    landing_->got += size;
+    landed_ += size;
+    bytes = bytes.subspan(size);
+  }
   incoming_.append(bytes.data(), bytes.size());
+}
+
+void Stream::forsake() noexcept {
+  adopted_by_ = 0;
+  if (looped_.exchange(false, std::memory_order_relaxed)) engine_.sleep_ends();
 }
 
 void Stream::tell() noexcept {
   if (incoming_.tail() != incoming_.written()) {
     incoming_.publish();
-    readable_.notify();
+    engine_.wake(*this, FERRY_READ);
   }
-  if (outgoing_.written() - outgoing_.released() <= send_limit_ - write_low_water_) writable_.notify();
+  handed_.store(next_.position(), std::memory_order_seq_cst);  // pairs with can_write, as a Wakeup asks for
+  const std::uint64_t written = outgoing_.written();
+  if (written - outgoing_.released() <= send_limit_ - write_low_water_ &&
+      written - next_.position() <= unsent_limit_ / 2) {
+    engine_.wake(*this, FERRY_WRITE);
+  }
 }
 
 void Stream::end_reading(Direction how) noexcept {
   if (reading_.load(std::memory_order_relaxed) != Direction::open) return;
   incoming_.publish();  // before the end, or a reader could miss what came with it
   reading_.store(how, std::memory_order_seq_cst);
-  readable_.notify();
+  engine_.wake(*this, FERRY_READ);
 }
 
 void Stream::stop_reading() noexcept {
@@ -226,14 +258,14 @@ void Stream::tell_news() noexcept {
 void Stream::end_writing() noexcept {
   if (writing_.load(std::memory_order_relaxed) != Direction::open) return;
   writing_.store(Direction::reset, std::memory_order_seq_cst);
-  writable_.notify();
-  readable_.notify();  // a finish waits there
+  engine_.wake(*this, FERRY_WRITE);
+  engine_.wake(*this, FERRY_READ);  // a finish waits there
 }
 
-std::size_t Stream::gather(std::span<std::span<const std::uint8_t>> pieces, bool& fin) noexcept {
+std::size_t Stream::gather(std::span<std::span<const std::uint8_t>> pieces, std::size_t limit, bool& fin) noexcept {
   // The end of the direction is looked at first: what was written before it is then in the queue.
   const bool shut = shut_.load(std::memory_order_seq_cst);
-  const std::size_t count = next_.gather(pieces, UINT64_MAX);
+  const std::size_t count = next_.gather(pieces, limit);
   fin = shut && count == 0 && !fin_handed_;
   return count;
 }
@@ -254,11 +286,11 @@ void Stream::acknowledged(std::uint64_t size) noexcept { outgoing_.release(stati
 void Stream::fin_acknowledged() noexcept {
   if (fin_acknowledged_.load(std::memory_order_relaxed)) return;
   fin_acknowledged_.store(true, std::memory_order_seq_cst);
-  readable_.notify();
+  engine_.wake(*this, FERRY_READ);
 }
 
 std::uint64_t Stream::take_credit() noexcept {
-  const std::uint64_t consumed_so_far = incoming_.released() + discarded_;
+  const std::uint64_t consumed_so_far = incoming_.released() + discarded_ + landed_;
   const std::uint64_t credit = consumed_so_far - credited_;
   credited_ = consumed_so_far;
   return credit;

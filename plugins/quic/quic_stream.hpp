@@ -30,6 +30,14 @@ enum class Direction : std::uint8_t {
   stopped  ///< reading: by us
 };
 
+/// Where a reader that looks for packets by itself wants its bytes: what arrives meanwhile need not go through the
+/// queue.
+struct Landing {
+  std::uint8_t* at;
+  std::size_t room;
+  std::size_t got = 0;
+};
+
 class Stream : public std::enable_shared_from_this<Stream> {
  public:
   /// `credit_step`: consumption is reported in steps of so many bytes.
@@ -55,15 +63,24 @@ class Stream : public std::enable_shared_from_this<Stream> {
   std::int64_t code(ferry_interest direction) const noexcept {
     return (direction == FERRY_WRITE ? write_code_ : read_code_).load(std::memory_order_relaxed);
   }
+  Wakeup& writable() noexcept { return writable_; }
+  /// The handle is closed. Inside the engine.
+  void forsake() noexcept;
 
   // ---- The engine's side. Called inside the engine.
   /// Takes what arrived. The application sees it after tell().
   void arrived(std::span<const std::uint8_t> bytes);
+  /// Until the next call, what arrives in order goes there as long as there is room; null: into the queue.
+  void land_at(Landing* landing) noexcept { landing_ = landing; }
+  /// The engine's driver wants to hear of it by `token`.
+  void adopt(std::uint32_t driver, std::uint64_t token) noexcept { adopted_by_ = driver, token_ = token; }
+  std::uint32_t adopted_by() const noexcept { return adopted_by_; }
+  std::uint64_t token() const noexcept { return token_; }
   void end_reading(Direction how) noexcept;
   /// The peer takes no more, or the connection is gone.
   void end_writing() noexcept;
-  /// What may be handed to ngtcp2 now; false in `fin` as long as bytes are left.
-  std::size_t gather(std::span<std::span<const std::uint8_t>> pieces, bool& fin) noexcept;
+  /// What may be handed to ngtcp2 now, at most `limit` bytes; false in `fin` as long as any are left.
+  std::size_t gather(std::span<std::span<const std::uint8_t>> pieces, std::size_t limit, bool& fin) noexcept;
   void handed_over(std::size_t size, bool fin) noexcept;
   bool has_output() const noexcept;
   /// Ends our direction as shutdown_write does.
@@ -110,19 +127,19 @@ class Stream : public std::enable_shared_from_this<Stream> {
   bool can_write() const noexcept;
   bool finished() const noexcept;
   std::uint64_t room() const noexcept { return send_limit_ - (outgoing_.tail() - outgoing_.released()); }
+  std::uint64_t unsent() const noexcept { return outgoing_.tail() - handed_.load(std::memory_order_seq_cst); }
   void consumed(std::uint64_t size) noexcept;
-  void stop_polling() noexcept;
   /// FERRY_OK when `ready` is true, else sleeps until it may be or says why not.
   template <class Ready>
-  ferry_status wait(Wakeup& wakeup, std::int64_t deadline_ns, Ready&& ready) noexcept;
-
+  ferry_status wait(Wakeup& wakeup, std::int64_t deadline_ns, Ready&& ready, Landing* landing = nullptr) noexcept;
   template <class Ready>
-  bool lead(std::int64_t deadline_ns, Ready&& ready) noexcept;
+  bool lead(Wakeup& wakeup, std::int64_t deadline_ns, Ready&& ready, Landing* landing) noexcept;
 
   Engine& engine_;
   const std::shared_ptr<Session> session_;
   const std::uint64_t send_limit_;
   const std::uint64_t write_low_water_;  // a blocked writer is woken for no less room
+  const std::uint64_t unsent_limit_;     // more waits, although there is room
   const std::uint64_t credit_step_;
 
   ByteQueue incoming_;
@@ -140,14 +157,20 @@ class Stream : public std::enable_shared_from_this<Stream> {
   std::atomic<bool> has_news_{true};
   std::atomic<std::int64_t> read_code_{FERRY_WOULD_BLOCK};
   std::atomic<std::int64_t> write_code_{FERRY_WOULD_BLOCK};
-  std::uint64_t unreported_ = 0;  // the reader's
-  std::uint32_t looks_ = 0;       // the reader's, without waiting, since it last slept
+  std::uint64_t unreported_ = 0;     // the reader's
+  std::uint32_t looks_ = 0;          // the reader's, without waiting, since it last slept
+  std::atomic<bool> looped_{false};  // an event loop waits on it, and counts as a sleeper
+  std::uint32_t adopted_by_ = 0;     // the driver's, with its token
+  std::uint64_t token_ = 0;
 
   // The engine's.
-  ByteQueue::Cursor next_{outgoing_};  // the first byte that ngtcp2 does not have yet
+  ByteQueue::Cursor next_{outgoing_};     // the first byte that ngtcp2 does not have yet
+  std::atomic<std::uint64_t> handed_{0};  // its position, for the writer
   bool fin_handed_ = false;
   std::uint64_t credited_ = 0;
   std::uint64_t discarded_ = 0;  // dropped on arrival
+  std::uint64_t landed_ = 0;     // that never were in the queue
+  Landing* landing_ = nullptr;
 };
 
 }  // namespace ferry::quic

@@ -1,10 +1,13 @@
 #include "quic_stream_listener.hpp"
 
+#include <utility>
+
 #include "ferry/sdk/poll_wait.hpp"
 
 namespace ferry::quic {
 
 QuicStreamListener::~QuicStreamListener() {
+  if (looped_) engine_.sleep_ends();
   const Engine::Inside inside(engine_);
   session_->stop_listening_for_streams(*queue_);
 }
@@ -30,7 +33,7 @@ std::unique_ptr<QuicConnection> QuicStreamListener::accept(std::int64_t deadline
 
 std::int32_t QuicStreamListener::arm() noexcept {
   if (queue_->is_ready()) return FERRY_READY;
-  engine_.forbid_leading();
+  if (!std::exchange(looped_, true)) engine_.sleep_begins();
   if (!queue_->wakeup().arm()) return FERRY_NO_RESOURCES;
   if (!queue_->is_ready()) return FERRY_ARMED;
   queue_->wakeup().disarm();

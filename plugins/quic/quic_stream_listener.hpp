@@ -29,6 +29,7 @@ class QuicStreamListener : public plugin::Listener<QuicStreamListener> {
   const std::shared_ptr<Session> session_;
   const std::shared_ptr<StreamQueue> queue_;
   std::atomic<bool> interrupted_{false};
+  bool looped_ = false;  // an event loop waits on it, and counts as a sleeper
 };
 
 }  // namespace ferry::quic

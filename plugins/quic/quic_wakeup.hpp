@@ -42,6 +42,9 @@ class Wakeup {
   /// [waiter] Sleeps until a notify() since prepare_sleep(), or the deadline. Does not say which.
   void sleep(std::int64_t deadline_ns) noexcept;
   void disarm() noexcept { become(idle); }
+  /// [waiter] As a notify() after arm(), on the waiter's own thread: nothing is made readable. False: it had not armed,
+  /// or another notify() came before.
+  bool take() noexcept;
   /// [waiter] From here on a notify() makes this eventfd readable: that of the engine, whose packets the waiter looks
   /// for.
   void prepare_to_lead(int eventfd_to_write) noexcept {

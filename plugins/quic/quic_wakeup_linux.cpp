@@ -62,6 +62,13 @@ void Wakeup::become(std::uint32_t state) noexcept {
   armed_ = state == polled;
 }
 
+bool Wakeup::take() noexcept {
+  std::uint32_t expected = polled;
+  if (!armed_ || !state_.compare_exchange_strong(expected, idle, std::memory_order_acq_rel)) return false;
+  armed_ = false;  // nothing is owed
+  return true;
+}
+
 void Wakeup::sleep(std::int64_t deadline_ns) noexcept {
   while (state_.load(std::memory_order_acquire) == sleeping) {  // pairs with wake
     if (futex_wait(state_, sleeping, deadline_ns) == ETIMEDOUT) {
