@@ -61,7 +61,8 @@ ReactorConnection::Handlers echo() {
 class EchoServer {
  public:
   explicit EchoServer(World& world) {
-    auto listener = reactor_.listen(world.listen(), [this](Connection client) { reactor_.add(std::move(client), echo()); });
+    auto listener =
+        reactor_.listen(world.listen(), [this](Connection client) { reactor_.add(std::move(client), echo()); });
     descriptor_ = listener->descriptor();
     thread_ = std::thread([this] { reactor_.run(); });
   }
@@ -129,9 +130,12 @@ TEST_CASE("reactors and blocking threads use one engine at once") {
   Reactor reactor;
   int done = 0;
   for (Connection& connection : looped) {
-    reactor.add(std::move(connection), pinging(rounds, [&] {
-                  if (++done == 5) reactor.stop();
-                }))->write(Bytes{});
+    reactor
+        .add(std::move(connection), pinging(rounds,
+                                            [&] {
+                                              if (++done == 5) reactor.stop();
+                                            }))
+        ->write(Bytes{});
   }
   const auto watchdog = reactor.call_at(60s, [&] { reactor.stop(); });
   reactor.run();
@@ -147,7 +151,7 @@ TEST_CASE("a handler that keeps the driver from its engine keeps no other thread
   std::promise<void> others_done;
   bool in_time = false;
   ReactorConnection::Handlers stubborn;
-  stubborn.on_bytes = [&, finished = others_done.get_future()](ReactorConnection&, ConstBytes) {
+  stubborn.on_bytes = [&, finished = others_done.get_future().share()](ReactorConnection&, ConstBytes) {
     in_time = finished.wait_for(20s) == std::future_status::ready;
     reactor.stop();
   };
@@ -190,10 +194,13 @@ TEST_CASE("drivers come and go while others use the engine") {
     Reactor reactor;
     bool done = false;
     reactor.add(std::move(passing.server), echo());
-    reactor.add(std::move(passing.client), pinging(20, [&] {
-                  done = true;
-                  reactor.stop();
-                }))->write(Bytes{});
+    reactor
+        .add(std::move(passing.client), pinging(20,
+                                                [&] {
+                                                  done = true;
+                                                  reactor.stop();
+                                                }))
+        ->write(Bytes{});
     const auto watchdog = reactor.call_at(20s, [&] { reactor.stop(); });
     reactor.run();
     CHECK(done);
