@@ -95,9 +95,12 @@ void Engine::wait_ends() noexcept {
   waiters_.fetch_sub(1, std::memory_order_seq_cst);
 }
 
-/// To be called after wait_ends: a keeper that sleeps for good is to watch whether we come back.
+/// To be called after wait_ends: a keeper that sleeps for good is to watch whether we come back, and one that looks for
+/// packets may leave that to us.
 void Engine::call_keeper() noexcept {
-  if (napping_.load(std::memory_order_seq_cst) == sleeping) end_nap();  // pairs with nap
+  const std::uint32_t state = napping_.load(std::memory_order_seq_cst);  // pairs with nap
+  if (state == sleeping) end_nap();
+  if (state == awake) wake_up();
 }
 
 // ----------------------------------------------------------------------------------------------------- what they do
