@@ -1,12 +1,12 @@
 # Labels: a test that is `concurrent` is about threads, and runs under TSan as well; concurrent_tests builds what those need
-# and no more. A test that is `no-sanitizer` measures what a sanitizer changes.
+# and no more. A test that is `no-sanitizer` measures what a sanitizer changes, or shows nothing more under one.
 add_custom_target(concurrent_tests)
 
 # ferry_add_test(name source… [LIBRARIES lib…] [LABELS label…] [TIMEOUT seconds]): a doctest program, run by ctest.
 function(ferry_add_test name)
   cmake_parse_arguments(arg "" "TIMEOUT" "LIBRARIES;LABELS" ${ARGN})
   add_executable(${name} ${arg_UNPARSED_ARGUMENTS})
-  target_link_libraries(${name} PRIVATE ferry_flags ferry_test_main ${arg_LIBRARIES})
+  target_link_libraries(${name} PRIVATE ferry_program_flags ferry_test_main ${arg_LIBRARIES})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
   add_test(NAME ${name} COMMAND ${name})
   if(NOT arg_TIMEOUT)

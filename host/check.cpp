@@ -51,15 +51,15 @@ ExitCode schema(const Context& context) {
 
 }  // namespace
 
-void add_check(CLI::App& app, Context& context) {
+void add_check(Command& ferry, Context& context) {
   const auto file = std::make_shared<std::string>();
-  CLI::App* verb = add_verb(app, context, "check", "Check a config file: every problem at once, nothing started",
-                            [&context, file] { return check(context, *file); });
-  verb->add_option("CONFIG", *file, "The config file")->required();
+  Command verb = add_verb(ferry, context, "check", "Check a config file: every problem at once, nothing started",
+                          [&context, file] { return check(context, *file); });
+  verb.option("CONFIG", *file, "The config file").required();
 }
 
-void add_schema(CLI::App& app, Context& context) {
-  add_verb(app, context, "schema", "Print the JSON Schema of the config, with the options of the plugins found",
+void add_schema(Command& ferry, Context& context) {
+  add_verb(ferry, context, "schema", "Print the JSON Schema of the config, with the options of the plugins found",
            [&context] { return schema(context); });
 }
 

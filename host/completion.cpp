@@ -1,4 +1,5 @@
 // `ferry completion`: a shell's completion of the command line, made from the verbs and options themselves.
+#include <CLI/CLI.hpp>
 #include <iostream>
 #include <string>
 #include <vector>
@@ -81,17 +82,17 @@ void print_bash(std::ostream& out, const CLI::App& app) {
 
 }  // namespace
 
-void add_completion(CLI::App& app, Context& context) {
-  CLI::App* verb =
-      add_verb(app, context, "completion", "Print a completion script: source <(ferry completion bash)", [&app] {
-        print_bash(std::cout, app);
+void add_completion(Command& ferry, Context& context) {
+  Command verb =
+      add_verb(ferry, context, "completion", "Print a completion script: source <(ferry completion bash)", [ferry] {
+        print_bash(std::cout, ferry.app());
         return ExitCode::ok;
       });
   // Which one needs no memory: there is one so far.
-  verb->add_option_function<std::string>(
+  verb.option_read_by(
           "SHELL", [](const std::string&) {}, "Whose")
-      ->required()
-      ->check(CLI::IsMember({"bash"}));
+      .required()
+      .one_of({"bash"});
 }
 
 }  // namespace ferry::host

@@ -7,15 +7,15 @@
 
 namespace ferry::host {
 
-void add_conform(CLI::App& app, Context& context) {
+void add_conform(Command& ferry, Context& context) {
   auto settings = std::make_shared<conformance::Settings>();
-  CLI::App* verb =
-      add_verb(app, context, "conform", "Test a transport plugin against the ABI's contract", [&context, settings] {
+  Command verb =
+      add_verb(ferry, context, "conform", "Test a transport plugin against the ABI's contract", [&context, settings] {
         settings->json = context.json;
         settings->plugin_dirs = context.plugin_dirs;
         return static_cast<ExitCode>(conformance::run(*settings, {"conform"}));
       });
-  conformance::add_options(*verb, *settings);
+  conformance::add_options(verb, *settings);
 }
 
 }  // namespace ferry::host

@@ -27,32 +27,28 @@ Runtime Context::make_runtime(const std::filesystem::path& file) const {
   return Runtime(std::move(config));
 }
 
-void add_common_options(CLI::App& app, Context& context) {
+void add_common_options(Command command, Context& context) {
   const std::string group = "Common options";
-  app.add_flag("--json", context.json, "Print results as JSON on standard output")->group(group);
-  app.add_option("--log-level", context.log_level, "What to log on standard error")
-      ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error", "off"}))
-      ->group(group);
-  app.add_option("--log-format", context.log_format, "How to log")
-      ->check(CLI::IsMember({"text", "json"}))
-      ->group(group);
-  app.add_option_function<std::vector<std::string>>(
-         "--plugin-dir",
-         [&context](const std::vector<std::string>& dirs) {
-           context.plugin_dirs.insert(context.plugin_dirs.end(), dirs.begin(), dirs.end());
-         },
-         "Search this folder for plugins first; may be given several times")
-      ->type_name("DIR")
-      ->allow_extra_args(false)
-      ->group(group);
+  command.flag("--json", context.json, "Print results as JSON on standard output").in_group(group);
+  command.option("--log-level", context.log_level, "What to log on standard error")
+      .one_of({"trace", "debug", "info", "warning", "error", "off"})
+      .in_group(group);
+  command.option("--log-format", context.log_format, "How to log").one_of({"text", "json"}).in_group(group);
+  command
+      .list_read_by(
+          "--plugin-dir",
+          [&context](const std::vector<std::string>& dirs) {
+            context.plugin_dirs.insert(context.plugin_dirs.end(), dirs.begin(), dirs.end());
+          },
+          "Search this folder for plugins first; may be given several times")
+      .value_name("DIR")
+      .in_group(group);
 }
 
-CLI::App* add_verb(CLI::App& app, Context& context, const std::string& name, const std::string& description,
-                   std::function<ExitCode()> action) {
-  CLI::App* verb = app.add_subcommand(name, description);
-  verb->footer("");
-  add_common_options(*verb, context);
-  verb->final_callback([&context, action = std::move(action)] { context.action = action; });
+Command add_verb(Command& ferry, Context& context, const std::string& name, const std::string& description,
+                 std::function<ExitCode()> action) {
+  Command verb = ferry.verb(name, description, [&context, action = std::move(action)] { context.action = action; });
+  add_common_options(verb, context);
   return verb;
 }
 

@@ -1,16 +1,16 @@
 // What every verb of `ferry` shares: the common options and how a verb is registered.
 //
-// A verb lives in host/<verb>.cpp (or a folder). Its add_<verb>(CLI::App&, Context&), listed in verbs.cpp, makes the
+// A verb lives in host/<verb>.cpp (or a folder). Its add_<verb>(Command&, Context&), listed in verbs.cpp, makes the
 // subcommand with add_verb() and hands over what to run; main parses everything first and then runs that one action, so
 // that no verb starts work on a command line that is wrong further right.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <functional>
 #include <string>
 #include <vector>
 
+#include "command_line.hpp"
 #include "exit_code.hpp"
 #include "ferry/config.hpp"
 #include "ferry/registry.hpp"
@@ -38,13 +38,13 @@ struct Context {
 
 /// Makes the subcommand `name` with the common options and sets what runs when it is chosen. The caller adds the
 /// verb's own options to what is returned; `action` reads them when it is called.
-CLI::App* add_verb(CLI::App& app, Context& context, const std::string& name, const std::string& description,
-                   std::function<ExitCode()> action);
+Command add_verb(Command& ferry, Context& context, const std::string& name, const std::string& description,
+                 std::function<ExitCode()> action);
 
 /// Adds --json, --log-level, --log-format and --plugin-dir, so that they may stand before and after the verb.
-void add_common_options(CLI::App& app, Context& context);
+void add_common_options(Command command, Context& context);
 
 /// Registers every verb.
-void add_verbs(CLI::App& app, Context& context);
+void add_verbs(Command& ferry, Context& context);
 
 }  // namespace ferry::host

@@ -44,8 +44,8 @@ ExitCode doctor(const Context& context) {
 
 }  // namespace
 
-void add_doctor(CLI::App& app, Context& context) {
-  add_verb(app, context, "doctor", "Check plugin folders and this machine's limits, and say what to change",
+void add_doctor(Command& ferry, Context& context) {
+  add_verb(ferry, context, "doctor", "Check plugin folders and this machine's limits, and say what to change",
            [&context] { return doctor(context); });
 }
 

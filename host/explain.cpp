@@ -105,19 +105,18 @@ ExitCode explain(const Context& context, const std::string& target, const std::s
 
 }  // namespace
 
-void add_explain(CLI::App& app, Context& context) {
+void add_explain(Command& ferry, Context& context) {
   struct Arguments {
     std::string target;
     std::string config;
   };
   const auto arguments = std::make_shared<Arguments>();
-  CLI::App* verb =
-      add_verb(app, context, "explain", "Say what a descriptor or link comes to, and where each option is from",
+  Command verb =
+      add_verb(ferry, context, "explain", "Say what a descriptor or link comes to, and where each option is from",
                [&context, arguments] { return explain(context, arguments->target, arguments->config); });
-  verb->add_option("DESCRIPTOR|LINK", arguments->target,
-                   "A descriptor, a comma-separated list, or a link of the config")
-      ->required();
-  verb->add_option("--config", arguments->config, "The config file that has the links and defaults");
+  verb.option("DESCRIPTOR|LINK", arguments->target, "A descriptor, a comma-separated list, or a link of the config")
+      .required();
+  verb.option("--config", arguments->config, "The config file that has the links and defaults");
 }
 
 }  // namespace ferry::host

@@ -85,12 +85,12 @@ ExitCode inspect(const Context& context, const std::string& which) {
 
 }  // namespace
 
-void add_inspect(CLI::App& app, Context& context) {
+void add_inspect(Command& ferry, Context& context) {
   const auto which = std::make_shared<std::string>();
-  CLI::App* verb =
-      add_verb(app, context, "inspect", "List the plugins found, with their options, or why they were refused",
+  Command verb =
+      add_verb(ferry, context, "inspect", "List the plugins found, with their options, or why they were refused",
                [&context, which] { return inspect(context, *which); });
-  verb->add_option("PLUGIN", *which, "A plugin's name or the path of its file; all of the search path when not given");
+  verb.option("PLUGIN", *which, "A plugin's name or the path of its file; all of the search path when not given");
 }
 
 }  // namespace ferry::host

@@ -1,4 +1,5 @@
 // The `ferry` command: parse the whole command line, then run one verb.
+#include <CLI/CLI.hpp>
 #include <iostream>
 #include <sstream>
 
@@ -34,8 +35,9 @@ ExitCode run(int argc, char** argv) {
   app.set_version_flag("--version", FERRY_VERSION, "Print the version and exit");
   app.get_formatter()->label("SUBCOMMAND", "VERB");
   app.footer(footer());
-  add_common_options(app, context);
-  add_verbs(app, context);
+  Command ferry(app);
+  add_common_options(ferry, context);
+  add_verbs(ferry, context);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

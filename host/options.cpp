@@ -4,16 +4,16 @@
 
 namespace ferry::host {
 
-CLI::Option* add_duration(CLI::App& verb, const std::string& name, std::int64_t& ns, const std::string& help) {
+Argument add_duration(Command verb, const std::string& name, std::int64_t& ns, const std::string& help) {
   return verb
-      .add_option_function<std::string>(
+      .option_read_by(
           name,
           [&ns, name](const std::string& text) {
             std::string problem;
-            if (!parse_duration(text, ns, problem)) throw CLI::ValidationError(name, problem);
+            if (!parse_duration(text, ns, problem)) refuse_value(name, problem);
           },
           help)
-      ->type_name("DURATION");
+      .value_name("DURATION");
 }
 
 }  // namespace ferry::host

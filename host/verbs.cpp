@@ -6,13 +6,13 @@ namespace ferry::host {
 AddVerb add_serve, add_relay, add_connect, add_listen, add_inspect, add_explain, add_check, add_schema, add_bench,
     add_conform, add_doctor, add_completion;
 
-void add_verbs(CLI::App& app, Context& context) {
+void add_verbs(Command& ferry, Context& context) {
   for (AddVerb* add : {add_serve, add_relay, add_connect, add_listen, add_inspect, add_explain, add_check, add_schema,
                        add_bench, add_conform, add_doctor}) {
-    add(app, context);
+    add(ferry, context);
   }
-  for (AddVerb* add : system_verbs()) add(app, context);
-  add_completion(app, context);
+  for (AddVerb* add : system_verbs()) add(ferry, context);
+  add_completion(ferry, context);
 }
 
 }  // namespace ferry::host

@@ -7,7 +7,7 @@
 
 namespace ferry::host {
 
-using AddVerb = void(CLI::App&, Context&);
+using AddVerb = void(Command&, Context&);
 
 /// Those that not every system has.
 std::span<AddVerb* const> system_verbs();

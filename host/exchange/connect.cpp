@@ -73,28 +73,28 @@ ExitCode listen(const Context& context, const Arguments& arguments) {
   return finish(context, exchange_bytes(std::move(connection), deadline));
 }
 
-void add_arguments(CLI::App& verb, const std::shared_ptr<Arguments>& arguments, const std::string& target,
+void add_arguments(Command verb, const std::shared_ptr<Arguments>& arguments, const std::string& target,
                    const std::string& help) {
-  verb.add_option(target, arguments->target, help)->required();
-  verb.add_option("--config", arguments->config, "The config file that has the links and defaults");
-  verb.add_flag("--messages", arguments->messages, "A line is a message, framed as Python's multiprocessing does");
+  verb.option(target, arguments->target, help).required();
+  verb.option("--config", arguments->config, "The config file that has the links and defaults");
+  verb.flag("--messages", arguments->messages, "A line is a message, framed as Python's multiprocessing does");
   add_duration(verb, "--deadline", arguments->deadline_ns, "End with code 6 when it all takes longer [never]");
 }
 
 }  // namespace
 
-void add_connect(CLI::App& app, Context& context) {
+void add_connect(Command& ferry, Context& context) {
   const auto arguments = std::make_shared<Arguments>();
-  CLI::App* verb = add_verb(app, context, "connect", "Connect standard input and output to a descriptor or link",
-                            [&context, arguments] { return connect(context, *arguments); });
-  add_arguments(*verb, arguments, "DESCRIPTOR|LINK", "What to connect to; a comma-separated list is tried in order");
+  Command verb = add_verb(ferry, context, "connect", "Connect standard input and output to a descriptor or link",
+                          [&context, arguments] { return connect(context, *arguments); });
+  add_arguments(verb, arguments, "DESCRIPTOR|LINK", "What to connect to; a comma-separated list is tried in order");
 }
 
-void add_listen(CLI::App& app, Context& context) {
+void add_listen(Command& ferry, Context& context) {
   const auto arguments = std::make_shared<Arguments>();
-  CLI::App* verb = add_verb(app, context, "listen", "Accept one client and connect it to standard input and output",
-                            [&context, arguments] { return listen(context, *arguments); });
-  add_arguments(*verb, arguments, "DESCRIPTOR", "Where to listen; the dialable form is printed on standard error");
+  Command verb = add_verb(ferry, context, "listen", "Accept one client and connect it to standard input and output",
+                          [&context, arguments] { return listen(context, *arguments); });
+  add_arguments(verb, arguments, "DESCRIPTOR", "Where to listen; the dialable form is printed on standard error");
 }
 
 }  // namespace ferry::host

@@ -104,21 +104,18 @@ ExitCode keygen(const Context& context, const KeygenOptions& options) {
 
 }  // namespace
 
-void add_keygen(CLI::App& app, Context& context) {
+void add_keygen(Command& ferry, Context& context) {
   const auto options = std::make_shared<KeygenOptions>();
-  CLI::App* verb = add_verb(app, context, "keygen", "Make a self-signed certificate and its key, for trying out TLS",
-                            [&context, options] { return keygen(context, *options); });
-  verb->add_option("--out", options->prefix, "Write PREFIX.crt and PREFIX.key (readable by you alone)")
-      ->type_name("PREFIX")
-      ->required();
-  verb->add_option("--name", options->names, "Host name or IP address that the certificate is for")
-      ->type_name("HOST")
-      ->capture_default_str();
-  verb->add_option("--days", options->days, "How long it is valid")
-      ->type_name("N")
-      ->check(CLI::Range(1, max_days))
-      ->capture_default_str();
-  verb->add_flag("--force", options->force, "Replace files that are there");
+  Command verb = add_verb(ferry, context, "keygen", "Make a self-signed certificate and its key, for trying out TLS",
+                          [&context, options] { return keygen(context, *options); });
+  verb.option("--out", options->prefix, "Write PREFIX.crt and PREFIX.key (readable by you alone)")
+      .value_name("PREFIX")
+      .required();
+  verb.option("--name", options->names, "Host name or IP address that the certificate is for")
+      .value_name("HOST")
+      .show_default();
+  verb.option("--days", options->days, "How long it is valid").value_name("N").range(1, max_days).show_default();
+  verb.flag("--force", options->force, "Replace files that are there");
 }
 
 }  // namespace ferry::host

@@ -89,20 +89,20 @@ ExitCode relay(const Context& context, const Arguments& arguments) {
 
 }  // namespace
 
-void add_relay(CLI::App& app, Context& context) {
+void add_relay(Command& ferry, Context& context) {
   const auto arguments = std::make_shared<Arguments>();
-  CLI::App* verb =
-      add_verb(app, context, "relay", "Relay every client of LISTEN to CONNECT; ends with a ledger of bytes",
+  Command verb =
+      add_verb(ferry, context, "relay", "Relay every client of LISTEN to CONNECT; ends with a ledger of bytes",
                [&context, arguments] { return relay(context, *arguments); });
-  verb->add_option("LISTEN", arguments->listen, "The descriptor to listen at, or a comma-separated list")->required();
-  verb->add_option("CONNECT", arguments->connect, "The descriptor to connect to, a list tried in order, or a link")
-      ->required();
-  verb->add_option("--config", arguments->config, "The config file that has the links and defaults");
-  verb->add_flag("--once", arguments->once, "Relay one client and end");
-  verb->add_option("--max-connections", arguments->max_connections, "Clients beyond this are turned away")
-      ->check(CLI::Range(1u, 1'000'000u))
-      ->capture_default_str();
-  add_duration(*verb, "--drain-timeout", arguments->drain_ns,
+  verb.option("LISTEN", arguments->listen, "The descriptor to listen at, or a comma-separated list").required();
+  verb.option("CONNECT", arguments->connect, "The descriptor to connect to, a list tried in order, or a link")
+      .required();
+  verb.option("--config", arguments->config, "The config file that has the links and defaults");
+  verb.flag("--once", arguments->once, "Relay one client and end");
+  verb.option("--max-connections", arguments->max_connections, "Clients beyond this are turned away")
+      .range(1u, 1'000'000u)
+      .show_default();
+  add_duration(verb, "--drain-timeout", arguments->drain_ns,
                "How long SIGTERM lets live connections finish [10s]; a second SIGTERM ends at once");
 }
 

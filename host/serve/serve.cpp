@@ -61,12 +61,12 @@ ExitCode serve(const Context& context, const Arguments& arguments) {
 
 }  // namespace
 
-void add_serve(CLI::App& app, Context& context) {
+void add_serve(Command& ferry, Context& context) {
   const auto arguments = std::make_shared<Arguments>();
-  CLI::App* verb = add_verb(app, context, "serve", "Run the services of a config file",
-                            [&context, arguments] { return serve(context, *arguments); });
-  verb->add_option("CONFIG", arguments->config, "The config file; SIGHUP reads it again")->required();
-  add_duration(*verb, "--drain-timeout", arguments->drain_ns,
+  Command verb = add_verb(ferry, context, "serve", "Run the services of a config file",
+                          [&context, arguments] { return serve(context, *arguments); });
+  verb.option("CONFIG", arguments->config, "The config file; SIGHUP reads it again").required();
+  add_duration(verb, "--drain-timeout", arguments->drain_ns,
                "How long SIGTERM lets live connections finish [10s]; a second SIGTERM ends at once");
 }
 

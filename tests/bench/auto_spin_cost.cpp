@@ -1,7 +1,6 @@
 // What spin=auto takes from a busy machine. One worker per processor computes without end; beside them two threads play
 // ping-pong, with spin=auto and with spin=off in turn. Prints for each plane the workers' throughput with auto over
 // that with off, as the median of paired rounds; exits 1 when one is below --limit.
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -12,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include "command_line.hpp"
 #include "ferry/channel.hpp"
 #include "ferry/reactor.hpp"
 #include "ferry/runtime.hpp"
@@ -135,12 +135,12 @@ int main(int argc, char** argv) {
   unsigned duration_ms = 500;
   unsigned worker_count = std::max(1u, std::thread::hardware_concurrency());
   double limit = 0;
-  CLI::App app("What spin=auto costs a busy machine");
-  app.add_option("--rounds", rounds, "pairs of rounds")->check(CLI::PositiveNumber);
-  app.add_option("--duration-ms", duration_ms, "of each round");
-  app.add_option("--workers", worker_count, "threads that compute; 0 shows what auto gains on an idle machine");
-  app.add_option("--limit", limit, "exit with 1 when a ratio is below it");
-  CLI11_PARSE(app, argc, argv);
+  host::Program program("What spin=auto costs a busy machine");
+  program.option("--rounds", rounds, "pairs of rounds").range(1u, 1'000u);
+  program.option("--duration-ms", duration_ms, "of each round");
+  program.option("--workers", worker_count, "threads that compute; 0 shows what auto gains on an idle machine");
+  program.option("--limit", limit, "exit with 1 when a ratio is below it");
+  if (const auto code = program.parse(argc, argv)) return *code;
 
   const test::TemporaryDirectory folder;
   bool within = true;

@@ -9,7 +9,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
 #include <csignal>
@@ -18,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "command_line.hpp"
 #include "ferry/channel.hpp"
 #include "ferry/reactor.hpp"
 #include "ferry/runtime.hpp"
@@ -183,18 +183,18 @@ int measure_busy(const Settings& settings, pid_t server, const std::string& addr
 
 int main(int argc, char** argv) {
   Settings settings;
-  CLI::App app("Memory and latency with many idle connections");
-  app.add_option("descriptor", settings.descriptor, "Where the server listens")->required();
-  app.add_option("--plugin-dir", settings.plugin_dir);
-  app.add_option("--idle", settings.idle)->capture_default_str();
-  app.add_option("--busy", settings.busy, "Measure so many busy clients instead, one figure for each number")
-      ->delimiter(',');
-  app.add_option("--busy-ms", settings.busy_ms, "How long each of those lasts")->capture_default_str();
-  app.add_option("--round-trips", settings.round_trips)->capture_default_str();
-  app.add_option("--rounds", settings.rounds)->capture_default_str();
-  app.add_option("--limit-bytes", settings.limit_bytes, "Fail above this many bytes per connection");
-  app.add_option("--limit-ratio", settings.limit_ratio, "Fail above this ratio of the p99");
-  CLI11_PARSE(app, argc, argv);
+  ferry::host::Program program("Memory and latency with many idle connections");
+  program.option("descriptor", settings.descriptor, "Where the server listens").required();
+  program.option("--plugin-dir", settings.plugin_dir);
+  program.option("--idle", settings.idle).show_default();
+  program.option("--busy", settings.busy, "Measure so many busy clients instead, one figure for each number")
+      .comma_separated();
+  program.option("--busy-ms", settings.busy_ms, "How long each of those lasts").show_default();
+  program.option("--round-trips", settings.round_trips).show_default();
+  program.option("--rounds", settings.rounds).show_default();
+  program.option("--limit-bytes", settings.limit_bytes, "Fail above this many bytes per connection");
+  program.option("--limit-ratio", settings.limit_ratio, "Fail above this ratio of the p99");
+  if (const auto code = program.parse(argc, argv)) return *code;
   raise_descriptor_limit();
 
   std::array<int, 2> announce{};

@@ -11,7 +11,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
 #include <csignal>
@@ -23,6 +22,7 @@
 #include <string>
 #include <vector>
 
+#include "command_line.hpp"
 #include "ferry/reactor.hpp"
 #include "ferry/runtime.hpp"
 #include "relay/pair.hpp"
@@ -40,7 +40,7 @@ constexpr double bytes_per_gb = 1e9;
 struct Settings {
   std::string plugin_dir;
   std::vector<std::string> transports = {"npipe", "uds", "tcp"};
-  std::vector<std::size_t> sizes = {65536, 4096, 512};
+  std::vector<unsigned> sizes = {65536, 4096, 512};
   unsigned rounds = 3;
   unsigned duration_ms = 300;
 };
@@ -277,13 +277,13 @@ void measure(const Settings& settings) {
 
 int main(int argc, char** argv) {
   Settings settings;
-  CLI::App app("A relay with and without moving bytes inside the kernel");
-  app.add_option("--plugin-dir", settings.plugin_dir);
-  app.add_option("--transports", settings.transports)->delimiter(',')->capture_default_str();
-  app.add_option("--sizes", settings.sizes, "Bytes per write of the sender")->delimiter(',')->capture_default_str();
-  app.add_option("--rounds", settings.rounds)->check(CLI::PositiveNumber)->capture_default_str();
-  app.add_option("--duration-ms", settings.duration_ms)->check(CLI::PositiveNumber)->capture_default_str();
-  CLI11_PARSE(app, argc, argv);
+  ferry::host::Program program("A relay with and without moving bytes inside the kernel");
+  program.option("--plugin-dir", settings.plugin_dir);
+  program.option("--transports", settings.transports).comma_separated().show_default();
+  program.option("--sizes", settings.sizes, "Bytes per write of the sender").comma_separated().show_default();
+  program.option("--rounds", settings.rounds).range(1u, 1'000u).show_default();
+  program.option("--duration-ms", settings.duration_ms).range(1u, 100'000u).show_default();
+  if (const auto code = program.parse(argc, argv)) return *code;
   std::signal(SIGPIPE, SIG_IGN);
   try {
     measure(settings);

@@ -11,7 +11,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
 #include <atomic>
@@ -24,6 +23,7 @@
 #include <string>
 #include <vector>
 
+#include "command_line.hpp"
 #include "ferry/channel.hpp"
 #include "ferry/runtime.hpp"
 
@@ -219,14 +219,14 @@ double ferry_channel(Runtime& runtime, const std::string& descriptor, std::uint6
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Ferry over shared memory beside boost::lockfree::spsc_queue and a queue like rigtorp's");
+  host::Program program("Ferry over shared memory beside boost::lockfree::spsc_queue and a queue like rigtorp's");
   std::string plugin_dir = FERRY_PLUGIN_DIR;
   std::uint64_t messages = 20'000'000;
   unsigned rounds = 5;
-  app.add_option("--plugin-dir", plugin_dir)->capture_default_str();
-  app.add_option("--messages", messages, "Per round")->capture_default_str();
-  app.add_option("--rounds", rounds)->capture_default_str();
-  CLI11_PARSE(app, argc, argv);
+  program.option("--plugin-dir", plugin_dir).show_default();
+  program.option("--messages", messages, "Per round").show_default();
+  program.option("--rounds", rounds).show_default();
+  if (const auto code = program.parse(argc, argv)) return *code;
 
   pin_to(0);
   std::string directory = "/tmp/ferry-queues-XXXXXX";

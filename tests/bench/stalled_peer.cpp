@@ -9,7 +9,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -19,6 +18,7 @@
 #include <string>
 #include <vector>
 
+#include "command_line.hpp"
 #include "ferry/endpoint.hpp"
 #include "ferry/reactor.hpp"
 #include "ferry/runtime.hpp"
@@ -170,15 +170,15 @@ int measure(const Settings& settings, const std::string& address) {
 
 int main(int argc, char** argv) {
   Settings settings;
-  CLI::App app("Throughput of many clients beside one that stops reading");
-  app.add_option("descriptor", settings.descriptor, "Where the server listens, with the options of both sides")
-      ->required();
-  app.add_option("--plugin-dir", settings.plugin_dir);
-  app.add_option("--clients", settings.clients)->capture_default_str();
-  app.add_option("--rounds", settings.rounds)->capture_default_str();
-  app.add_option("--duration-ms", settings.duration_ms)->capture_default_str();
-  app.add_option("--limit-ratio", settings.limit_ratio, "Fail above this ratio of the rates");
-  CLI11_PARSE(app, argc, argv);
+  ferry::host::Program program("Throughput of many clients beside one that stops reading");
+  program.option("descriptor", settings.descriptor, "Where the server listens, with the options of both sides")
+      .required();
+  program.option("--plugin-dir", settings.plugin_dir);
+  program.option("--clients", settings.clients).show_default();
+  program.option("--rounds", settings.rounds).show_default();
+  program.option("--duration-ms", settings.duration_ms).show_default();
+  program.option("--limit-ratio", settings.limit_ratio, "Fail above this ratio of the rates");
+  if (const auto code = program.parse(argc, argv)) return *code;
   rlimit limit{};
   ::getrlimit(RLIMIT_NOFILE, &limit);
   limit.rlim_cur = limit.rlim_max;

@@ -4,12 +4,11 @@
 #include "suite/conform.hpp"
 
 int main(int argc, char** argv) {
-  CLI::App app("Runs the conformance suite against one transport plugin.", "conformance_runner");
-  app.allow_windows_style_options(false);  // a path may begin with a slash
+  ferry::host::Program program("Runs the conformance suite against one transport plugin.");
   ferry::conformance::Settings settings;
-  ferry::conformance::add_options(app, settings);
-  app.add_flag("--json", settings.json, "Print the results as JSON");
-  CLI11_PARSE(app, argc, argv);
+  ferry::conformance::add_options(program, settings);
+  program.flag("--json", settings.json, "Print the results as JSON");
+  if (const auto code = program.parse(argc, argv)) return *code;
   try {
     return ferry::conformance::run(settings, {});
   } catch (const std::exception& error) {

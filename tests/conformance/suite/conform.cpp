@@ -177,23 +177,21 @@ int run_suite(const Settings& settings, const std::vector<Test>& tests, Runner& 
 
 }  // namespace
 
-void add_options(CLI::App& command, Settings& settings) {
-  command.add_option("plugin", settings.plugin, "The plugin's file, or its name in the search path")
-      ->type_name("PLUGIN");
+void add_options(host::Command command, Settings& settings) {
+  command.option("plugin", settings.plugin, "The plugin's file, or its name in the search path").value_name("PLUGIN");
   command
-      .add_option("--option", settings.options,
-                  "An option of the transport for every test, as certificates that it cannot do without")
-      ->type_name("NAME=VALUE")
-      ->allow_extra_args(false);
-  command.add_option("--filter", settings.filter, "Run the tests whose names match this pattern of * and ?")
-      ->type_name("PATTERN");
-  command.add_option("--repeat", settings.repeat, "Run each test this many times")->check(CLI::Range(1, 1'000'000));
-  command.add_flag("--list", settings.list, "Name the tests and run none");
-  command.add_option("--junit", settings.junit, "Write the results as JUnit XML, too")->type_name("FILE");
-  command.add_option("--in-process", settings.in_process, "Run one test right here, as for a debugger")
-      ->type_name("TEST");
-  command.add_option("--work-dir", settings.work_dir)->group("");
-  command.add_flag("--as-peer", settings.as_peer)->group("");
+      .option("--option", settings.options,
+              "An option of the transport for every test, as certificates that it cannot do without")
+      .value_name("NAME=VALUE")
+      .one_value_each();
+  command.option("--filter", settings.filter, "Run the tests whose names match this pattern of * and ?")
+      .value_name("PATTERN");
+  command.option("--repeat", settings.repeat, "Run each test this many times").range(1, 1'000'000);
+  command.flag("--list", settings.list, "Name the tests and run none");
+  command.option("--junit", settings.junit, "Write the results as JUnit XML, too").value_name("FILE");
+  command.option("--in-process", settings.in_process, "Run one test right here, as for a debugger").value_name("TEST");
+  command.option("--work-dir", settings.work_dir).in_group("");
+  command.flag("--as-peer", settings.as_peer).in_group("");
 }
 
 std::filesystem::path find_plugin(const Settings& settings) {

@@ -4,10 +4,11 @@
 // --in-process, so a plugin that crashes, hangs or leaks costs one test and is named for it.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <string>
 #include <vector>
+
+#include "command_line.hpp"
 
 namespace ferry::conformance {
 
@@ -28,7 +29,7 @@ struct Settings {
 
 /// Adds PLUGIN, --option, --filter, --repeat, --list, --junit and --in-process to a command; --json is the caller's
 /// own.
-void add_options(CLI::App& command, Settings& settings);
+void add_options(host::Command command, Settings& settings);
 
 /// Runs what the settings ask for and prints the results. `verb` are the arguments of this program that lead here.
 /// Returns the exit code: 0 all passed, 1 a test failed, 2 the filter names no test, 4 the plugin cannot be loaded.

@@ -11,7 +11,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -22,6 +21,7 @@
 #include <system_error>
 #include <vector>
 
+#include "command_line.hpp"
 #include "ferry/sdk/unique_fd.hpp"
 #include "path.hpp"
 
@@ -209,22 +209,22 @@ int run(int argc, char** argv) {
   double delay_ms = 0, jitter_ms = 0, rate_mbit = 0;
   bool one_way = false;
   Impairments impairments;
-  CLI::App app("Relays UDP on loopback to a port, and makes a bad network of the way.", "udp_relay");
-  app.add_option("PORT", port, "The server's port on 127.0.0.1")->required();
-  app.add_option("--seed", seed, "Of all that is random")->capture_default_str();
-  app.add_option("--delay-ms", delay_ms, "Of each packet, each way");
-  app.add_option("--jitter-ms", jitter_ms, "Up to so much more, which reorders");
-  app.add_option("--rate-mbit", rate_mbit, "Bits per second each way, in millions");
-  app.add_option("--queue-bytes", impairments.queue_bytes, "What may wait for the rate")->capture_default_str();
+  host::Program program("Relays UDP on loopback to a port, and makes a bad network of the way.");
+  program.option("PORT", port, "The server's port on 127.0.0.1").required();
+  program.option("--seed", seed, "Of all that is random").show_default();
+  program.option("--delay-ms", delay_ms, "Of each packet, each way");
+  program.option("--jitter-ms", jitter_ms, "Up to so much more, which reorders");
+  program.option("--rate-mbit", rate_mbit, "Bits per second each way, in millions");
+  program.option("--queue-bytes", impairments.queue_bytes, "What may wait for the rate").show_default();
   for (const auto& [name, share] :
        std::initializer_list<std::pair<const char*, double*>>{{"--loss", &impairments.loss},
                                                               {"--duplicate", &impairments.duplicate},
                                                               {"--flip", &impairments.flip},
                                                               {"--truncate", &impairments.truncate}}) {
-    app.add_option(name, *share, "Share of packets")->check(CLI::Range(0.0, 1.0));
+    program.option(name, *share, "Share of packets").range(0.0, 1.0);
   }
-  app.add_flag("--one-way", one_way, "Impair only what clients send");
-  CLI11_PARSE(app, argc, argv);
+  program.flag("--one-way", one_way, "Impair only what clients send");
+  if (const auto code = program.parse(argc, argv)) return *code;
   impairments.delay_ns = static_cast<std::int64_t>(delay_ms * 1e6);
   impairments.jitter_ns = static_cast<std::int64_t>(jitter_ms * 1e6);
   impairments.rate = static_cast<std::int64_t>(rate_mbit * 1e6);

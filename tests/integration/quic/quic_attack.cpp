@@ -6,7 +6,6 @@
 #include <poll.h>
 #include <sys/socket.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -20,6 +19,7 @@
 #include <system_error>
 #include <vector>
 
+#include "command_line.hpp"
 #include "connection.hpp"
 #include "ferry/sdk/unique_fd.hpp"
 
@@ -279,12 +279,12 @@ int run(int argc, char** argv) {
                                                                             {"garbage", &Attacker::garbage},
                                                                             {"unknown", &Attacker::unknown},
                                                                             {"mutations", &Attacker::mutations}};
-  CLI::App app("Attacks a QUIC listener on loopback.", "quic_attack");
-  app.add_option("PORT", port)->required();
-  app.add_option("KIND", kind, "initials, garbage, unknown, mutations, or a frame's name")->required();
-  app.add_option("COUNT", count, "Packets, or frames")->required();
-  app.add_option("--alpn", alpn)->capture_default_str();
-  CLI11_PARSE(app, argc, argv);
+  host::Program program("Attacks a QUIC listener on loopback.");
+  program.option("PORT", port).required();
+  program.option("KIND", kind, "initials, garbage, unknown, mutations, or a frame's name").required();
+  program.option("COUNT", count, "Packets, or frames").required();
+  program.option("--alpn", alpn).show_default();
+  if (const auto code = program.parse(argc, argv)) return *code;
   Attacker attacker(port, alpn);
   if (const auto found = packets.find(kind); found != packets.end()) {
     (attacker.*found->second)(count);

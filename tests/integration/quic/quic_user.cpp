@@ -1,6 +1,5 @@
 // A program that uses what a quic connection has beside one stream, to stand against quic-go: as a client that opens
 // streams and sends datagrams, and as a server that echoes both. Each line of standard output is a JSON object.
-#include <CLI/CLI.hpp>
 #include <future>
 #include <iostream>
 #include <list>
@@ -10,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "command_line.hpp"
 #include "ferry/identity.hpp"
 #include "ferry/runtime.hpp"
 #include "ferry/streams.hpp"
@@ -149,24 +149,24 @@ void server(Runtime& runtime, const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("streams and datagrams of quic, against another implementation");
+  host::Program program("streams and datagrams of quic, against another implementation");
   Options options;
-  auto* as_client = app.add_subcommand("client");
-  auto* as_server = app.add_subcommand("server");
-  app.require_subcommand(1);
-  for (CLI::App* side : {as_client, as_server}) side->add_option("descriptor", options.descriptor)->required();
-  as_client->add_option("--streams", options.streams);
-  as_client->add_option("--size", options.size);
-  as_client->add_option("--datagrams", options.datagrams);
-  as_client->add_option("--behaviour", options.behaviour);
-  as_client->add_option("--code", options.code);
-  as_client->add_flag("--move", options.move);
-  CLI11_PARSE(app, argc, argv);
+  bool is_client = false;
+  host::Command as_client = program.verb("client", "Opens streams and sends datagrams", [&] { is_client = true; });
+  host::Command as_server = program.verb("server", "Echoes both", [] {});
+  for (host::Command side : {as_client, as_server}) side.option("descriptor", options.descriptor).required();
+  as_client.option("--streams", options.streams);
+  as_client.option("--size", options.size);
+  as_client.option("--datagrams", options.datagrams);
+  as_client.option("--behaviour", options.behaviour);
+  as_client.option("--code", options.code);
+  as_client.flag("--move", options.move);
+  if (const auto code = program.parse(argc, argv)) return *code;
   Config config;
   config.plugins.plugin_dirs = {FERRY_PLUGIN_DIR};
   try {
     Runtime runtime(config);
-    as_client->parsed() ? client(runtime, options) : server(runtime, options);
+    is_client ? client(runtime, options) : server(runtime, options);
     return 0;
   } catch (const Error& error) {
     report("\"failed\": \"" + std::string(name_of(error.status())) + "\"");
