@@ -20,7 +20,9 @@ static_assert(sizeof(iovec) == sizeof(ferry_iovec) && offsetof(iovec, iov_base) 
 
 constexpr std::int64_t first_look_ns = 100'000;    // finish asks the kernel for the send queue, first after this …
 constexpr std::int64_t last_look_ns = 20'000'000;  // … and then ever less often, up to this
-constexpr std::int64_t nap_ns = 50'000'000;        // what a reader sleeps in recv, where no interrupt reaches it
+constexpr std::int64_t nap_ns = 50'000'000;        // what recv and send may sleep, where no interrupt reaches them
+constexpr int nap_buffers = 4;                     // of one send, which may sleep anew for each of them
+constexpr std::size_t nap_pieces = 16;
 constexpr std::size_t discard_size = 16u << 10;
 constexpr int discards_per_look = 64;  // so that a peer who never stops sending cannot outlast the deadline
 
@@ -49,24 +51,58 @@ ssize_t splice_without_signal(int from, int to, std::uint64_t size) noexcept {
   return without_sigpipe([&] { return ::splice(from, nullptr, to, nullptr, size, SPLICE_F_NONBLOCK); });
 }
 
+/// Never 0.
+std::uint64_t send_buffer_bytes(int fd) noexcept {
+  int bytes = 0;
+  socklen_t size = sizeof(bytes);
+  return ::getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, &size) == 0 ? static_cast<std::uint64_t>(std::max(bytes, 1))
+                                                                     : 1;
+}
+
+/// Puts the first `room` bytes into `first`; returns how many pieces that are.
+std::size_t first_bytes(const ferry_iovec* pieces, std::uint32_t count, std::uint64_t room, iovec* first) noexcept {
+  std::size_t kept = 0;
+  for (; kept < count && room > 0; ++kept) {
+    const std::uint64_t size = std::min(pieces[kept].size, room);
+    first[kept] = {const_cast<void*>(pieces[kept].data), size};
+    room -= size;
+  }
+  return kept;
+}
+
 }  // namespace
 
 std::int64_t StreamSocket::read(void* data, std::uint64_t size, std::int64_t deadline_ns) noexcept {
   if (size == 0) return 0;
-  int flags = may_nap(deadline_ns) ? 0 : MSG_DONTWAIT;
+  int flags = may_nap(deadline_ns, nap_ns) ? 0 : MSG_DONTWAIT;
   return read_with(deadline_ns, [&] { return ::recv(fd(), data, size, std::exchange(flags, MSG_DONTWAIT)); });
 }
 
 std::int64_t StreamSocket::write(const ferry_iovec* pieces, std::uint32_t count, std::uint32_t flags,
                                  std::int64_t deadline_ns) noexcept {
-  const int send_flags = MSG_NOSIGNAL | MSG_DONTWAIT | ((flags & FERRY_WRITE_MORE) != 0 ? MSG_MORE : 0);
+  const int send_flags = MSG_NOSIGNAL | ((flags & FERRY_WRITE_MORE) != 0 ? MSG_MORE : 0);
+  bool nap = count <= nap_pieces && may_nap(deadline_ns, nap_buffers * nap_ns);
+  if (nap && nap_bytes_ == 0) nap_bytes_ = nap_buffers * send_buffer_bytes(fd());
+  const auto how = [&] {
+    if (!std::exchange(nap, false)) return send_flags | MSG_DONTWAIT;
+    if (writer_.load(std::memory_order_relaxed) != Writer::reset) {
+      writer_.store(Writer::napping, std::memory_order_relaxed);
+    }
+    return send_flags;
+  };
   if (count == 1) {
-    return write_with(deadline_ns, [&] { return ::send(fd(), pieces->data, pieces->size, send_flags); });
+    const std::uint64_t size = nap ? std::min(pieces->size, nap_bytes_) : pieces->size;
+    return write_with(deadline_ns, [&] { return ::send(fd(), pieces->data, size, how()); });
   }
+  iovec first[nap_pieces];
   msghdr message{};
   message.msg_iov = reinterpret_cast<iovec*>(const_cast<ferry_iovec*>(pieces));
   message.msg_iovlen = count;
-  return write_with(deadline_ns, [&] { return ::sendmsg(fd(), &message, send_flags); });
+  if (nap) {
+    message.msg_iov = first;
+    message.msg_iovlen = first_bytes(pieces, count, nap_bytes_, first);
+  }
+  return write_with(deadline_ns, [&] { return ::sendmsg(fd(), &message, how()); });
 }
 
 ferry_status StreamSocket::pollable(ferry_interest interest, ferry_pollable& out) const noexcept {
@@ -106,21 +142,29 @@ void StreamSocket::reset_on_close() noexcept {
   ::setsockopt(fd(), SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
 }
 
-/// True when the coming recv may sleep by itself: the socket blocks (every other call says MSG_DONTWAIT) and gives up
-/// after nap_ns, well before the deadline.
-bool StreamSocket::may_nap(std::int64_t deadline_ns) noexcept {
+/// True when the coming call may sleep by itself, for longest_ns at most: the socket blocks (every other call says
+/// MSG_DONTWAIT) and gives up after nap_ns, all well before the deadline.
+bool StreamSocket::may_nap(std::int64_t deadline_ns, std::int64_t longest_ns) noexcept {
   if (kind_ != Kind::local || deadline_ns == FERRY_NO_WAIT) return false;
   Nap nap = nap_.load(std::memory_order_relaxed);
-  if (nap == Nap::impossible) return false;
-  if (deadline_ns != FERRY_FOREVER && deadline_ns < monotonic_ns() + 2 * nap_ns) return false;
+  if (nap == Nap::impossible || interrupted_.load(std::memory_order_relaxed)) return false;
+  if (deadline_ns != FERRY_FOREVER && deadline_ns < monotonic_ns() + 2 * longest_ns) return false;
   if (nap == Nap::possible) return true;
   if (!nap_.compare_exchange_strong(nap, Nap::possible, std::memory_order_relaxed)) return false;
+  // In this order: whoever naps before all of it is done does not sleep.
   const timeval limit{0, nap_ns / 1000};
   const int flags = ::fcntl(fd(), F_GETFL);
-  const bool ready = ::setsockopt(fd(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) == 0 && flags >= 0 &&
+  const bool ready = ::setsockopt(fd(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) == 0 &&
+                     ::setsockopt(fd(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) == 0 && flags >= 0 &&
                      ::fcntl(fd(), F_SETFL, flags & ~O_NONBLOCK) == 0;
   if (!ready) nap_.store(Nap::impossible, std::memory_order_relaxed);
   return ready;
+}
+
+/// Nothing can be written any more: a writer in its nap is being told so.
+bool StreamSocket::peer_is_gone() const noexcept {
+  pollfd entry{fd(), 0, 0};
+  return ::poll(&entry, 1, 0) > 0 && (entry.revents & POLLHUP) != 0;
 }
 
 bool StreamSocket::may_splice_out() noexcept {
@@ -153,10 +197,11 @@ std::int64_t StreamSocket::send_from(int pipe, std::uint64_t size) noexcept {
 
 std::int64_t StreamSocket::end_or_reset() noexcept {
   if (reader_met_reset_) return FERRY_RESET;
-  // A writer inside its system call may be the one whom the kernel told of the reset; it never sleeps in there.
+  // A writer inside its system call may be the one whom the kernel told of the reset. It sleeps in there only while
+  // there is a peer to wait for.
   // Pairs with the release store in write_failure.
   Writer writer = writer_.load(std::memory_order_acquire);
-  while (writer == Writer::sending) {
+  while (writer == Writer::sending || (writer == Writer::napping && peer_is_gone())) {
     std::this_thread::yield();
     writer = writer_.load(std::memory_order_acquire);
   }

@@ -55,14 +55,17 @@ class Sleeper {
   void join() {
     if (thread_.joinable()) thread_.join();
   }
-  void until_asleep() {
+  /// Asleep in ppoll or a blocking connect; a socket's nap in recv or send comes before that.
+  void until_asleep() { until_in(SYS_ppoll, SYS_connect); }
+  /// Asleep in one of these system calls.
+  void until_in(long call, long other) {
     while (id_ == 0) std::this_thread::yield();
     const std::string path = "/proc/self/task/" + std::to_string(id_.load()) + "/syscall";
     while (!done_) {
-      // "running", or the number of the system call the thread sleeps in: ppoll or a blocking connect.
+      // "running", or the number of the system call that the thread sleeps in.
       std::ifstream file(path);
       long number = -1;
-      if (file >> number && (number == SYS_ppoll || number == SYS_connect)) return;
+      if (file >> number && (number == call || number == other)) return;
       std::this_thread::yield();
     }
   }
