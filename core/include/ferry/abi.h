@@ -6,12 +6,12 @@
  * but <stddef.h> and <stdint.h>; a plugin in any language that can lay out C structs may implement it.
  *
  * Rules that hold everywhere
- *   Sizes      Every struct starts with `struct_size`, set by whoever fills it to the size it was compiled
- *              with. Structs only grow at their end. A reader tests the size, then NULL, before it uses a
- *              member that an older writer may not have: see FERRY_HAS. The five small structs that stand in arrays
- *              or on hot paths (ferry_iovec, ferry_value, ferry_pollable, ferry_statistic, ferry_driven) have no
- *              `struct_size` and never change. `reserved` members are 0; whoever reads them ignores them, as unknown
- * flags and bits. Versions   `abi_major` must be equal on both sides. A different `abi_minor` never rejects a plugin.
+ *   Sizes      Every struct starts with `struct_size`, set by whoever fills it to the size it was compiled with.
+ *              Structs only grow at their end. A reader tests the size, then NULL, before it uses a member that an
+ *              older writer may not have: see FERRY_HAS. The five small structs that stand in arrays or on hot paths
+ *              (ferry_iovec, ferry_value, ferry_pollable, ferry_statistic, ferry_driven) have no `struct_size` and
+ *              never change. `reserved` members are 0; whoever reads them ignores them, as unknown flags and bits.
+ *   Versions   `abi_major` must be equal on both sides. A different `abi_minor` never rejects a plugin.
  *              New semantics get a new extension id ("ferry.peer/2"), never a new meaning of an old one. Ids that
  *              begin with "ferry." are this header's; others begin with a domain name of whoever defines them.
  *   Time       Deadlines are absolute, in nanoseconds of the monotonic clock (CLOCK_MONOTONIC on POSIX,
