@@ -63,8 +63,8 @@ class StreamSocket {
   /// ferry.splice/1's receive: moves what came into `pipe`. A `network` socket itself must have O_NONBLOCK. [reader]
   std::int64_t receive_into(int pipe, std::uint64_t size) noexcept;
 
-  /// ferry.splice/1's send: moves what is in `pipe` to the peer. Unsupported once a reader has napped, since splice has
-  /// nothing like MSG_DONTWAIT; and no reader naps any more once it has succeeded. [writer]
+  /// ferry.splice/1's send: moves what is in `pipe` to the peer. Unsupported once a call has napped, since splice has
+  /// nothing like MSG_DONTWAIT; and none naps any more once this has succeeded. [writer]
   std::int64_t send_from(int pipe, std::uint64_t size) noexcept;
 
   /// Runs `call`, any non-blocking system call that receives (returns ssize_t, sets errno), as `read` does: sleeps on
