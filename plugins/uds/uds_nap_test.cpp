@@ -22,7 +22,7 @@ void fill(const RawConnection& connection) {
   }
 }
 
-/// A thread that is asleep in the send of a connection whose peer does not read.
+/// A thread asleep in the send of a connection whose peer does not read.
 class NappingWriter {
  public:
   explicit NappingWriter(const RawConnection& connection)
@@ -30,7 +30,7 @@ class NappingWriter {
           fill(connection);
           result_ = connection.write("x");
         }) {
-    sleeper_.until_in(SYS_sendto, SYS_sendmsg);
+    sleeper_.until_in(SYS_sendto, SYS_ppoll);  // the latter when this thread was kept from looking for 50 ms
   }
   std::int64_t result() {
     sleeper_.join();
