@@ -166,6 +166,36 @@ TEST_CASE("sixteen pieces cost one publish and one wake-up at most") {
   CHECK(writer.counters().wakes.value() == 1);
 }
 
+namespace {
+struct CountingMachine {
+  static inline int pauses = 0;
+  static void relax() { ++pauses; }
+};
+/// Of `looks` that each find something after `in_vain` that did not: how many waited, where waiting finds `waited`.
+int waits(Gathering<CountingMachine>& gathering, int looks, int in_vain, std::uint64_t waited) {
+  int count = 0;
+  for (int look = 0; look < looks; ++look) {
+    const int before = CountingMachine::pauses;
+    gathering.before_look();
+    const bool has_waited = CountingMachine::pauses > before;
+    for (int i = 0; i < in_vain; ++i) gathering.found_nothing();
+    gathering.found(has_waited ? waited : 72);
+    count += has_waited ? 1 : 0;
+  }
+  return count;
+}
+}  // namespace
+
+TEST_CASE("a reader waits in a stream that waiting makes richer, and hardly ever otherwise") {
+  Gathering<CountingMachine> gathering;
+  CHECK(waits(gathering, 1000, 0, 7200) > 900);
+  CHECK(waits(gathering, 100'000, 8, 72) < 300);  // a ping-pong, after that
+  CHECK(waits(gathering, 200'000, 0, 7200) > 100'000);
+  CHECK(waits(gathering, 1000, 100, 72) < 50);  // it ends at once
+  Gathering<CountingMachine> slow;
+  CHECK(waits(slow, 1000, 100, 7200) == 0);
+}
+
 TEST_CASE("a position that the other side cannot have come to is corrupt, and addresses nothing") {
   const std::uint64_t impossible[] = {capacity + 9, 0, 7, ~std::uint64_t{0}, std::uint64_t{1} << 63};
   for (const std::uint64_t position : impossible) {
