@@ -78,6 +78,7 @@ Connection::Connection(ferry_connection* raw, const Plugin* plugin, Settings set
   const bool lends_whole = FERRY_HAS(lend_, ferry_lend, peek) && FERRY_HAS(lend_, ferry_lend, consume) &&
                            FERRY_HAS(lend_, ferry_lend, reserve) && FERRY_HAS(lend_, ferry_lend, commit);
   if (!lends_whole) lend_ = nullptr;
+  if (FERRY_HAS(lend_, ferry_lend, publish)) publish_ = lend_->publish;
 }
 
 Connection::Connection(Connection&& other) noexcept { *this = std::move(other); }
@@ -97,6 +98,9 @@ Connection& Connection::operator=(Connection&& other) noexcept {
   descriptor_ = std::move(other.descriptor_);
   write_wait_ = other.write_wait_;
   reserved_ = std::exchange(other.reserved_, {});
+  publish_ = other.publish_;
+  room_at_ = std::exchange(other.room_at_, nullptr);
+  room_end_ = std::exchange(other.room_end_, nullptr);
   return *this;
 }
 
@@ -137,6 +141,27 @@ ferry_status Connection::wait_to_reserve(std::size_t minimum, void*& data, std::
   const bool found =
       write_wait_.spin(deadline_ns, [&] { return (status = attempt(FERRY_NO_WAIT)) != FERRY_WOULD_BLOCK; });
   return found ? status : attempt(deadline_ns);
+}
+
+Status Connection::reserve_anew(MutableBytes& view, std::size_t minimum, Deadline deadline) {
+  if (lend_ == nullptr) return reserve_emulated(view, minimum);
+  forget_room();
+  void* data = nullptr;
+  std::uint64_t size = 0;
+  const bool sleeps = deadline.ns() == FERRY_NO_WAIT || write_wait_.sleeps_at_once();
+  ferry_status status = lend_->reserve(raw_, minimum, &data, &size, sleeps ? deadline.ns() : FERRY_NO_WAIT);
+  if (status == FERRY_WOULD_BLOCK && !sleeps) status = wait_to_reserve(minimum, data, size, deadline.ns());
+  if (status != FERRY_OK) return static_cast<Status>(status);
+  view = {static_cast<std::byte*>(data), size};
+  if (publish_ != nullptr) {
+    room_at_ = view.data();
+    room_end_ = room_at_ + size;
+  }
+  return Status::ok;
+}
+
+Status Connection::commit_otherwise(std::size_t size, Deadline deadline) {
+  return lend_ == nullptr ? commit_emulated(size, deadline) : static_cast<Status>(lend_->commit(raw_, size, 0));
 }
 
 IoResult Connection::read_exactly(MutableBytes into, Deadline deadline) {
@@ -198,6 +223,7 @@ IoResult Connection::write_record(std::span<const ConstBytes> pieces, Deadline d
 }
 
 Status Connection::shutdown_write() noexcept {
+  forget_room();
   if (!FERRY_HAS(ops_, ferry_connection_ops, shutdown_write)) return Status::unsupported;
   return static_cast<Status>(ops_->shutdown_write(raw_));
 }
@@ -205,6 +231,7 @@ Status Connection::shutdown_write() noexcept {
 ferry_connection* Connection::release() noexcept {
   peeked_.release();
   reserved_.release();
+  forget_room();
   return std::exchange(raw_, nullptr);
 }
 

@@ -49,6 +49,7 @@ MessageSender::~MessageSender() { give_spare_buffer(std::move(staging_)); }
 
 void MessageSender::update_plain() noexcept {
   plain_ = connection_.kind() == FERRY_STREAM && !corked_ && !broken_ && staged_ == 0;
+  lent_below_ = plain_ && lends_ ? gather_limit_ + 1 : 0;
 }
 
 Status MessageSender::failed(IoResult result) noexcept {
@@ -57,6 +58,14 @@ Status MessageSender::failed(IoResult result) noexcept {
     update_plain();
   }
   return result.status;
+}
+
+Status MessageSender::send_gathered(ConstBytes message, Deadline deadline) {
+  if (!plain_ || message.size() > gather_limit_) [[unlikely]]
+    return send_otherwise(message, deadline);
+  std::byte frame[frame_overhead + stack_limit];
+  const IoResult result = connection_.write({frame, write_frame(format_, message, frame)}, deadline);
+  return result ? Status::ok : failed(result);
 }
 
 Status MessageSender::send_otherwise(ConstBytes message, Deadline deadline) {

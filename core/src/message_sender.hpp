@@ -27,16 +27,13 @@ class MessageSender {
   /// earlier send broke off inside a message). After would_block, timed_out and interrupted with nothing of it written
   /// the message can be sent again.
   Status send(ConstBytes message, Deadline deadline) {
-    if (!plain_ || message.size() > gather_limit_) [[unlikely]]
-      return send_otherwise(message, deadline);
-    if (lends_) {
-      MutableBytes room;
-      const Status reserved = connection_.reserve(room, message.size() + frame_overhead, deadline);
-      return reserved == Status::ok ? connection_.commit(write_frame(format_, message, room.data())) : reserved;
-    }
-    std::byte frame[frame_overhead + stack_limit];
-    const IoResult result = connection_.write({frame, write_frame(format_, message, frame)}, deadline);
-    return result ? Status::ok : failed(result);
+    if (message.size() >= lent_below_) [[unlikely]]
+      return send_gathered(message, deadline);
+    MutableBytes room;
+    const Status reserved = connection_.reserve(room, message.size() + frame_overhead, deadline);
+    if (reserved != Status::ok) [[unlikely]]
+      return reserved;
+    return connection_.commit(write_frame(format_, message, room.data()));
   }
   /// `sent` counts whole messages written, or held back while corked.
   Status send_many(std::span<const ConstBytes> messages, std::size_t& sent, Deadline deadline);
@@ -53,6 +50,7 @@ class MessageSender {
 
  private:
   struct Batch;
+  Status send_gathered(ConstBytes message, Deadline deadline);
   Status send_otherwise(ConstBytes message, Deadline deadline);
   Status send_record(ConstBytes message, Deadline deadline);
   Status failed(IoResult result) noexcept;
@@ -65,12 +63,13 @@ class MessageSender {
 
   Connection& connection_;
   std::uint64_t max_message_;
-  std::size_t gather_limit_;  // of send's direct way
+  std::size_t lent_below_ = 0;  // bytes from which on send does not build its frame in the transport's memory; 0: never
   FrameFormat format_;
-  bool plain_ = true;  // frames on a stream, not broken, nothing held back: send's direct way
+  bool plain_ = true;  // frames on a stream, not broken, nothing held back
   bool lends_ = false;
   bool corked_ = false;
   bool broken_ = false;
+  std::size_t gather_limit_;  // bytes up to which a message is put together with its header
   Memory staging_;
   std::size_t staged_ = 0;
 };

@@ -36,6 +36,8 @@ ConnectionDriver::ConnectionDriver(ReactorCore& core, Connection connection, Han
   } else if (connection_.lends()) {
     lend_ = connection_.extension<ferry_lend>(FERRY_EXT_LEND);
   }
+  arm_many_ = connection_.extension<ferry_arm_many>(FERRY_EXT_ARM_MANY);
+  if (!FERRY_HAS(arm_many_, ferry_arm_many, arm)) arm_many_ = nullptr;
 }
 
 ConnectionDriver::~ConnectionDriver() = default;
@@ -118,6 +120,12 @@ void ConnectionDriver::read_turn() {
     budget -= std::min(budget, std::max<std::size_t>(taken, 1));
     if (budget == 0) return schedule_read();
   }
+}
+
+bool ConnectionDriver::sweep_read() {
+  const bool found = spin_read();
+  vain_sweeps_ = found ? 0 : vain_sweeps_ + 1;
+  return found;
 }
 
 bool ConnectionDriver::spin_read() {
@@ -258,6 +266,7 @@ void ConnectionDriver::end_turn() {
 }
 
 void ConnectionDriver::leave_poll() {
+  if (arm_many_ != nullptr) return;  // nothing is signalled to whom is not armed
   if (phase_ != Phase::open || std::exchange(out_of_poll_, true)) return;
   core_.hold();
   update_interest();
@@ -267,12 +276,15 @@ void ConnectionDriver::rejoin_poll() noexcept {
   if (std::exchange(out_of_poll_, false)) core_.release();
 }
 
-void ConnectionDriver::arm() {
+bool ConnectionDriver::wants_arm() {
   in_to_arm_ = false;
+  vain_sweeps_ = 0;
   rejoin_poll();
   if (phase_ < Phase::ended) update_interest();
-  if (phase_ >= Phase::ended || !wants_input()) return;
-  const std::int32_t answer = ops_->arm(raw_, FERRY_READ);
+  return phase_ < Phase::ended && wants_input();
+}
+
+void ConnectionDriver::armed(std::int32_t answer) {
   if (answer == FERRY_ARMED) return;
   if (answer < 0 && failure_ == Status::ok) failure_ = static_cast<Status>(answer);
   schedule_read();

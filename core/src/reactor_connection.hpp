@@ -52,10 +52,18 @@ class ConnectionDriver final : public ReactorConnection {
   void end_turn();
   /// Ends without a word, when start() has failed.
   void give_up() noexcept;
-  /// Makes it safe to sleep.
-  void arm();
   /// The transport's engine has found it ready.
   void on_driven(ferry_interest interest);
+  /// Makes it safe to sleep, in two parts: the answers of many come at once where the transport has ferry.arm_many/1.
+  /// False: there is nothing to arm.
+  bool wants_arm();
+  void armed(std::int32_t answer);
+  std::int32_t arm() { return ops_->arm(raw_, FERRY_READ); }
+  const ferry_arm_many* arm_many() const noexcept { return arm_many_; }
+  ferry_connection* raw() const noexcept { return raw_; }
+  /// One attempt of a sweep over many: as spin_read. Counts how many in a row found nothing.
+  bool sweep_read();
+  std::uint32_t vain_sweeps() const noexcept { return vain_sweeps_; }
   /// The reactor reads it in a spin until it arms it: the loop need not watch it. It stands in the list to be armed.
   void leave_poll();
   /// One attempt to read while the reactor spins. True: it had a result.
@@ -123,6 +131,7 @@ class ConnectionDriver final : public ReactorConnection {
   ferry_connection* raw_;
   const ferry_connection_ops* ops_;
   const ferry_lend* lend_ = nullptr;
+  const ferry_arm_many* arm_many_ = nullptr;
   Handlers handlers_;
   ReactorLimits limits_;
   WaitPolicy wait_;
@@ -139,6 +148,7 @@ class ConnectionDriver final : public ReactorConnection {
   EngineDriver::Use engine_;    // null: the transport has none, or somebody else drives it
   std::int64_t linger_deadline_ns_ = 0;
   std::size_t index_ = 0;
+  std::uint32_t vain_sweeps_ = 0;
   Status status_ = Status::ok;
   Status failure_ = Status::ok;  // of a write or of arming: what has arrived is delivered first
   int read_events_ = 0;

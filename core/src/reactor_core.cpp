@@ -219,8 +219,36 @@ void ReactorCore::flush() { take_turns(to_flush_, &ConnectionDriver::end_turn); 
 
 /// The engines last: what is armed before counts on them.
 void ReactorCore::arm() {
-  take_turns(to_arm_, &ConnectionDriver::arm);
+  arm(to_arm_);
   for (const auto& engine : engines_) engine->arm();
+}
+
+void ReactorCore::arm(Work& work) {
+  batch_.swap(work);
+  for (ConnectionDriver* connection : batch_) {
+    if (!connection->wants_arm()) continue;
+    if (connection->arm_many() != nullptr) {
+      arming_.push_back(connection);
+    } else {
+      connection->armed(connection->arm());
+    }
+  }
+  batch_.clear();
+  while (!arming_.empty()) arm_together();
+}
+
+/// Takes those of one table out of `arming_`.
+void ReactorCore::arm_together() {
+  const ferry_arm_many* const table = arming_.front()->arm_many();
+  const auto others = std::partition(arming_.begin(), arming_.end(),
+                                     [&](ConnectionDriver* connection) { return connection->arm_many() == table; });
+  const auto count = static_cast<std::size_t>(others - arming_.begin());
+  raw_.resize(count);
+  answers_.assign(count, FERRY_READY);
+  std::transform(arming_.begin(), others, raw_.begin(), [](ConnectionDriver* connection) { return connection->raw(); });
+  table->arm(raw_.data(), static_cast<std::uint32_t>(count), FERRY_READ, answers_.data());
+  for (std::size_t i = 0; i < count; ++i) arming_[i]->armed(answers_[i]);
+  arming_.erase(arming_.begin(), others);
 }
 
 void ReactorCore::take_turns(Work& work, void (ConnectionDriver::*turn)()) {
@@ -231,7 +259,7 @@ void ReactorCore::take_turns(Work& work, void (ConnectionDriver::*turn)()) {
 
 /// True: the loop should poll without sleeping, and spin again after that.
 bool ReactorCore::spin() {
-  if (to_arm_.empty() || to_arm_.size() > spin_connections) return false;
+  if (to_arm_.empty() || (to_arm_.size() > spin_connections && !may_sweep())) return false;
   const int timeout_ms = uv_backend_timeout(loop_);
   if (timeout_ms == 0) return false;
   WaitPolicy& policy = to_arm_.back()->wait_policy();
@@ -239,28 +267,70 @@ bool ReactorCore::spin() {
   const std::int64_t deadline =
       timeout_ms < 0 ? FERRY_FOREVER : monotonic_now_ns() + std::int64_t{timeout_ms} * 1'000'000;
   spin_found_others_ = false;
+  const bool many = to_arm_.size() > spin_connections;
   for (std::uint32_t round = 0; round < spin_rounds; ++round) {
-    if (!policy.spin(deadline, [this] { return spin_attempt(); })) return false;
+    if (!policy.spin(deadline, [&] { return many ? sweep() : spin_attempt(); })) return false;
     flush();
-    if (spin_found_others_ || work_left() || to_arm_.size() > spin_connections) return true;
+    if (spin_found_others_ || work_left() || (!many && to_arm_.size() > spin_connections)) return true;
   }
   for (ConnectionDriver* connection : to_arm_) connection->leave_poll();
   return true;
 }
 
+/// Of many connections only those are swept of which a look costs no system call; the others are armed now. True: many
+/// are left.
+bool ReactorCore::may_sweep() {
+  const auto others = std::partition(to_arm_.begin(), to_arm_.end(),
+                                     [](ConnectionDriver* connection) { return connection->arm_many() != nullptr; });
+  Work rest(others, to_arm_.end());
+  to_arm_.erase(others, to_arm_.end());
+  arm(rest);
+  return to_arm_.size() > spin_connections;
+}
+
+/// Looks at all of many connections once, so that what they answer leaves together. Arms those that have long been
+/// quiet.
+bool ReactorCore::sweep() {
+  if (look_at_others(sweep_look_around)) return spin_found_others_ = true;
+  if (drive_engines()) return true;
+  bool found = false;
+  std::size_t quiet = 0;
+  for (std::size_t i = 0; i < to_arm_.size(); ++i) {
+    found = to_arm_[i]->sweep_read() || found;
+    if (to_arm_[i]->vain_sweeps() >= vain_sweeps) ++quiet;
+  }
+  if (quiet > 0 && found) {
+    const auto busy_end = std::partition(to_arm_.begin(), to_arm_.end(), [](ConnectionDriver* connection) {
+      return connection->vain_sweeps() < vain_sweeps;
+    });
+    Work rest(busy_end, to_arm_.end());
+    to_arm_.erase(busy_end, to_arm_.end());
+    arm(rest);
+  }
+  return found;
+}
+
 bool ReactorCore::spin_attempt() {
-  const bool look = ++spin_attempts_ % spin_look_around == 0;
-  if (wake_up_due_.load(std::memory_order_relaxed) || (look && loop_has_events(loop_))) {
-    return spin_found_others_ = true;
-  }
-  for (std::size_t i = 0; i < engines_.size(); ++i) {
-    if (engines_[i]->drive()) return true;
-  }
+  if (look_at_others(spin_look_around)) return spin_found_others_ = true;
+  if (drive_engines()) return true;
   for (std::size_t i = 0; i < to_arm_.size(); ++i) {
     if (++spin_next_ >= to_arm_.size()) spin_next_ = 0;
     if (to_arm_[spin_next_]->spin_read()) return true;
   }
   return false;
+}
+
+/// True: one of them had something to do.
+bool ReactorCore::drive_engines() {
+  for (std::size_t i = 0; i < engines_.size(); ++i) {
+    if (engines_[i]->drive()) return true;
+  }
+  return false;
+}
+
+bool ReactorCore::look_at_others(std::uint32_t attempts) {
+  const bool look = ++spin_attempts_ % attempts == 0;
+  return wake_up_due_.load(std::memory_order_relaxed) || (look && loop_has_events(loop_));
 }
 
 void ReactorCore::settle_idle() noexcept {

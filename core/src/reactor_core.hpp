@@ -50,7 +50,10 @@ class ReactorCore : public std::enable_shared_from_this<ReactorCore> {
   static constexpr std::size_t spin_connections = 4;            ///< with more at once there is work enough not to spin
   static constexpr std::uint32_t spin_rounds = 64;  ///< messages answered out of one spin before all others are polled
   static constexpr std::uint32_t spin_look_around = 64;  ///< attempts between two looks at the other handles
-  static constexpr std::uint64_t linger_check_ms = 10;   ///< between two attempts to finish a closing connection
+  /// Sweeps between the same, and those in a row that may find nothing of a connection before it is armed.
+  static constexpr std::uint32_t sweep_look_around = 16;
+  static constexpr std::uint32_t vain_sweeps = 256;
+  static constexpr std::uint64_t linger_check_ms = 10;  ///< between two attempts to finish a closing connection
 
   /// `loop` null: makes its own.
   ReactorCore(Reactor& reactor, uv_loop_t* loop);
@@ -121,7 +124,13 @@ class ReactorCore : public std::enable_shared_from_this<ReactorCore> {
   void take_turns(Work& work, void (ConnectionDriver::*turn)());
   bool spin();
   bool spin_attempt();
+  bool may_sweep();
+  bool sweep();
   void arm();
+  void arm(Work& work);
+  void arm_together();
+  bool drive_engines();
+  bool look_at_others(std::uint32_t attempts);
   void bury_dead() noexcept;
   void settle_idle() noexcept;
   void on_wake_up();
@@ -152,7 +161,10 @@ class ReactorCore : public std::enable_shared_from_this<ReactorCore> {
   Work to_read_;
   Work to_flush_;
   Work to_arm_;
-  Work batch_;  // whose turn is now; what they schedule goes to the lists above
+  Work arming_;                         // in arm()
+  std::vector<ferry_connection*> raw_;  // in arm_together()
+  std::vector<std::int32_t> answers_;   // in arm_together()
+  Work batch_;                          // whose turn is now; what they schedule goes to the lists above
   std::uint32_t spin_attempts_ = 0;
   std::size_t spin_next_ = 0;  // in to_arm_: none is overlooked because another always has something
   bool spin_found_others_ = false;

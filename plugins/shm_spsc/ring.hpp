@@ -73,6 +73,17 @@ class RingHalf {
   /// After a sleep, and after an arm that is not followed by one: wake-ups are no longer wanted. Also for interrupt, by
   /// any thread, before it wakes this side's own futex: a sleep that has not begun then does not begin.
   void disarm() noexcept { self_->kind.store(to_word(Wake::nobody), std::memory_order_relaxed); }
+  /// True while an announcement stands that nobody has answered.
+  bool is_announced() const noexcept { return self_->kind.load(std::memory_order_relaxed) != to_word(Wake::nobody); }
+  /// As disarm. False: the other side has taken the announcement, and a wake-up is on its way.
+  bool take_back() noexcept {
+    return self_->kind.exchange(to_word(Wake::nobody), std::memory_order_relaxed) != to_word(Wake::nobody);
+  }
+  /// Between announce and confirm; one serves all the rings that were announced before it.
+  void settle() const noexcept {
+    if (asymmetric_) Machine::heavy_barrier();
+  }
+  bool needs_barrier() const noexcept { return asymmetric_; }
   const RingCounters& counters() const noexcept { return counters_; }
   std::uint64_t capacity() const noexcept { return mask_ + 1; }
 
@@ -95,19 +106,18 @@ class RingHalf {
     }
   }
 
-  /// Announces a sleep until the other side's position is `wanted`. The caller then looks once more.
-  void announce(Wake kind, std::uint64_t wanted) noexcept {
+  /// Announces a sleep until the other side's position is `wanted`.
+  void announce_until(Wake kind, std::uint64_t wanted) noexcept {
     self_->position.store(wanted, std::memory_order_relaxed);
     // Pairs with the load in find_sleeper, which then sees `position`; and, before the second look, with the barrier
     // there: either the other side sees this announcement or we see what it published.
     self_->kind.store(to_word(kind), std::memory_order_seq_cst);
-    if (asymmetric_) Machine::heavy_barrier();
   }
 
   /// After a publish: the sleeper that `position` wakes. Takes it out, so that it is woken once.
   Wake find_sleeper(std::uint64_t position) noexcept {
     if (asymmetric_) Machine::light_barrier();
-    // Pairs with the store in announce; seq_cst where there is no asymmetric barrier.
+    // Pairs with the store in announce_until; seq_cst where there is no asymmetric barrier.
     const std::uint32_t kind =
         asymmetric_ ? other_->kind.load(std::memory_order_acquire) : other_->kind.load(std::memory_order_seq_cst);
     if (kind == to_word(Wake::nobody)) [[likely]]
@@ -120,7 +130,7 @@ class RingHalf {
     return take_any_sleeper();
   }
   Wake take_any_sleeper() noexcept {
-    // seq_cst for find_any_sleeper, which has no load before it: pairs with the store in announce.
+    // seq_cst for find_any_sleeper, which has no load before it: pairs with the store in announce_until.
     const std::uint32_t kind = other_->kind.exchange(to_word(Wake::nobody), std::memory_order_seq_cst);
     if (kind == to_word(Wake::nobody)) return Wake::nobody;
     ++counters_.wakes;
@@ -186,11 +196,21 @@ class RingWriter : public RingHalf<Machine> {
   /// Announces a sleep until `minimum` bytes (at most half the capacity, so that the two sides cannot wait for each
   /// other) are free. Everything filled must be published. True: nothing has changed, sleep.
   bool arm(Wake kind, std::uint64_t minimum) noexcept {
-    this->announce(kind, filled_ + minimum - this->capacity());
+    announce(kind, minimum);
+    this->settle();
+    return confirm(minimum);
+  }
+  /// arm in three parts: announce, settle, confirm.
+  void announce(Wake kind, std::uint64_t minimum) noexcept {
+    this->announce_until(kind, filled_ + minimum - this->capacity());
+  }
+  bool confirm(std::uint64_t minimum) noexcept {
     if (refresh(minimum) == RingStatus::not_now) return ++this->counters_.sleeps, true;
     this->disarm();
     return false;
   }
+  /// Bytes filled since the start.
+  std::uint64_t position() const noexcept { return filled_; }
 
  private:
   std::uint64_t free_bytes() const noexcept { return this->capacity() - (filled_ - head_); }
@@ -231,6 +251,8 @@ class RingReader : public RingHalf<Machine> {
   RingStatus peek(std::uint64_t minimum, std::span<const std::byte>& view) noexcept {
     if (tail_ - head_ < minimum) {
       gathering_.before_look();
+      // The bytes' line beside the tail's and not after it: a round trip then waits for one line's way instead of two.
+      __builtin_prefetch(this->at(head_));
       const RingStatus status = refresh(minimum);
       if (status != RingStatus::ok) return gathering_.found_nothing(), status;
       gathering_.found(tail_ - head_);
@@ -254,11 +276,19 @@ class RingReader : public RingHalf<Machine> {
 
   /// Announces a sleep until `minimum` bytes (at most half the capacity) are unread. True: nothing has changed, sleep.
   bool arm(Wake kind, std::uint64_t minimum) noexcept {
-    this->announce(kind, head_ + minimum);
+    announce(kind, minimum);
+    this->settle();
+    return confirm(minimum);
+  }
+  /// arm in three parts: announce, settle, confirm.
+  void announce(Wake kind, std::uint64_t minimum) noexcept { this->announce_until(kind, head_ + minimum); }
+  bool confirm(std::uint64_t minimum) noexcept {
     if (refresh(minimum) == RingStatus::not_now) return ++this->counters_.sleeps, true;
     this->disarm();
     return false;
   }
+  /// Bytes consumed since the start.
+  std::uint64_t position() const noexcept { return head_; }
 
  private:
   RingStatus refresh(std::uint64_t minimum) noexcept {

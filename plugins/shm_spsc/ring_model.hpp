@@ -49,7 +49,10 @@ enum class Action : std::uint8_t {
   write_plain,
   sleep_on_word,   // a futex: sleeps while the location holds `value`
   sleep_on_event,  // sleeps until signalled, also before
-  wake,            // the other thread, from either sleep; a word's sleeper that is not asleep yet misses it
+  sleep_until_raised,
+  drain,  // takes what was raised
+  raise,  // the other thread's signal, which stays until it is drained
+  wake,   // the other thread, from either sleep; a word's sleeper that is not asleep yet misses it
   nothing,
   checkpoint,  // `value` tells all of the thread's local state: what it was told before no longer matters
   finished,
@@ -124,6 +127,9 @@ void sleep_on_word(const Atomic<T>& word, T value) {
 /// Either barrier, or nothing.
 inline void barrier(Action action) { replay->perform({action, 0, std::memory_order_seq_cst, 0, false}); }
 inline void sleep_on_event() { replay->perform({Action::sleep_on_event, 0, {}, 0, false}); }
+inline void sleep_until_raised() { replay->perform({Action::sleep_until_raised, 0, {}, 0, false}); }
+inline void drain() { replay->perform({Action::drain, 0, {}, 0, false}); }
+inline void raise() { replay->perform({Action::raise, 0, {}, 0, false}); }
 inline void checkpoint(std::uint64_t local_state) { replay->perform({Action::checkpoint, 0, {}, local_state, false}); }
 inline void wake(bool to_event) { replay->perform({Action::wake, 0, {}, 0, to_event}); }
 
@@ -167,6 +173,7 @@ class Explorer {
     std::vector<std::uint64_t> results;
     std::size_t checkpoint = 0;  // results before it are summed up by results[checkpoint]
     std::vector<Delayed> delayed;
+    View raised{};  // what the signal carries: the kernel's lock of a socket orders send and receive
     bool asleep = false;
     bool signalled = false;
     bool finished = false;
@@ -277,6 +284,21 @@ class Explorer {
         store_all(next, t);
         self.asleep = !std::exchange(self.signalled, false);
         break;
+      case Action::sleep_until_raised:
+        store_all(next, t);
+        self.asleep = !self.signalled;
+        break;
+      case Action::drain:
+        store_all(next, t);
+        if (std::exchange(self.signalled, false)) join(self.view, self.raised);
+        self.raised = {};
+        break;
+      case Action::raise:
+        store_all(next, t);
+        other.signalled = true;
+        join(other.raised, self.view);
+        other.asleep = false;
+        break;
       case Action::wake:
         store_all(next, t);
         other.signalled = operation.to_event && !other.asleep;
@@ -375,7 +397,7 @@ class Explorer {
     for (std::size_t l = 0; l < max_locations; ++l) {
       for (Message& message : state.memory[l]) rebase(message.view, base);
     }
-    for (Thread& thread : state.threads_) rebase(thread.view, base);
+    for (Thread& thread : state.threads_) rebase(thread.view, base), rebase(thread.raised, base);
   }
   static std::uint8_t less(std::uint8_t value, std::uint8_t base) {
     return static_cast<std::uint8_t>(value > base ? value - base : 0);
@@ -406,7 +428,7 @@ class Explorer {
     mix_bytes(state.last_seq_cst);
     for (const auto& when : state.last_access) mix_bytes(when);
     for (const Thread& thread : state.threads_) {
-      mix_bytes(thread.view);
+      mix_bytes(thread.view), mix_bytes(thread.raised);
       mix(thread.results.size() - thread.checkpoint);
       for (std::size_t i = thread.checkpoint; i < thread.results.size(); ++i) mix(thread.results[i]);
       mix(thread.delayed.size());

@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 
+#include "arming.hpp"
 #include "ring.hpp"
 
 namespace {
@@ -38,6 +39,9 @@ struct Scenario {
   std::uint64_t read_before = 9;  // the reader leaves after so many
   bool reader_looks_again = true;
   bool writer_looks_again = true;
+  bool reader_is_a_loop = false;    // whose signal stays until it is drained
+  bool loop_settles_early = false;  // before it announces
+  bool loop_drains_late = false;    // after it has seen that its announcement stands
 };
 
 /// Memory that both threads share; made anew in each replay, with the same locations.
@@ -51,8 +55,9 @@ std::array<std::byte, 8> unused_memory;
 template <class Half>
 struct Hasty : Half {
   using Half::Half;
-  bool announce_only(Wake kind, std::uint64_t wanted) {
-    this->announce(kind, wanted);
+  bool announce_only(Wake kind, std::uint64_t minimum) {
+    this->announce(kind, minimum);
+    this->settle();
     return true;
   }
   std::uint64_t local_state() const { return this->known_positions(); }
@@ -60,6 +65,11 @@ struct Hasty : Half {
 
 void wake(Wake whom) {
   if (whom != Wake::nobody) model::wake(whom == Wake::polling);
+}
+
+void wake_reader(const Scenario& scenario, Wake whom) {
+  if (!scenario.reader_is_a_loop) return wake(whom);
+  if (whom != Wake::nobody) model::raise();
 }
 
 template <class Half>
@@ -85,13 +95,12 @@ void write_all(const Scenario& scenario) {
       shared.bytes[sent % scenario.capacity].write(sent + 1);
       ++sent;
       ring.fill(1);
-      wake(ring.publish());
-    } else if (scenario.writer_looks_again ? ring.arm(scenario.sleep, 1)
-                                           : ring.announce_only(scenario.sleep, sent + 1 - scenario.capacity)) {
+      wake_reader(scenario, ring.publish());
+    } else if (scenario.writer_looks_again ? ring.arm(scenario.sleep, 1) : ring.announce_only(scenario.sleep, 1)) {
       sleep(ring, scenario.sleep);
     }
   }
-  wake(ring.end(mark_ended));
+  wake_reader(scenario, ring.end(mark_ended));
 }
 
 void read_all(const Scenario& scenario) {
@@ -115,7 +124,7 @@ void read_all(const Scenario& scenario) {
     }
     model::require(status == RingStatus::not_now, "reader: unexpected status");
     if (scenario.reader_looks_again ? ring.arm(scenario.sleep, scenario.minimum)
-                                    : ring.announce_only(scenario.sleep, seen + scenario.minimum)) {
+                                    : ring.announce_only(scenario.sleep, scenario.minimum)) {
       sleep(ring, scenario.sleep);
     }
   }
@@ -126,8 +135,46 @@ void read_all(const Scenario& scenario) {
   }
 }
 
+struct LoopArming : Arming<Hasty<ModelReader>> {
+  std::uint64_t local_state() const { return this->known_state(); }
+};
+
+/// As an event loop reads: ShmConnection's announce and confirm, and armed twice before it sleeps, the second time
+/// without a look between.
+void read_in_loop(const Scenario& scenario) {
+  Shared shared;
+  Hasty<ModelReader> ring(shared.control, unused_memory.data(), scenario.capacity, scenario.asymmetric);
+  LoopArming arming;
+  for (std::uint64_t seen = 0;;) {
+    model::checkpoint(ring.local_state() << 16 | arming.local_state());
+    if (arming.stand_down(ring)) model::drain();
+    std::span<const std::byte> view;
+    const RingStatus status = ring.peek(1, view);
+    if (status == RingStatus::ok) {
+      for (std::size_t i = 0; i < view.size(); ++i)
+        model::require(shared.bytes[(seen + i) % scenario.capacity].read() == seen + i + 1, "reader: a torn byte");
+      seen += view.size();
+      wake(ring.consume(view.size()));
+      continue;
+    }
+    if (status == RingStatus::ended) return model::require(seen == scenario.bytes, "reader: bytes were lost");
+    model::require(status == RingStatus::not_now, "reader: unexpected status");
+    if (arming.came_to_nothing(ring)) model::drain();
+    if (scenario.loop_settles_early) ring.settle();
+    ring.announce(Wake::polling, 1);
+    if (!scenario.loop_settles_early) ring.settle();
+    if (!ring.confirm(1)) continue;
+    arming.note(ring);
+    if (!scenario.loop_drains_late) model::drain();
+    if (!arming.stands(ring)) continue;
+    if (scenario.loop_drains_late) model::drain();
+    model::sleep_until_raised();
+  }
+}
+
 model::Outcome explore(const Scenario& scenario, const model::Mutation& mutation = {}) {
-  return model::Explorer({[&] { write_all(scenario); }, [&] { read_all(scenario); }}, mutation).explore();
+  const auto read = [&] { scenario.reader_is_a_loop ? read_in_loop(scenario) : read_all(scenario); };
+  return model::Explorer({[&] { write_all(scenario); }, read}, mutation).explore();
 }
 
 void check(const Scenario& scenario) {
@@ -152,6 +199,9 @@ TEST_CASE("no interleaving loses a byte or a wake-up") {
       Scenario{.asymmetric = false, .sleep = Wake::polling, .capacity = 1, .bytes = 2},
       Scenario{.asymmetric = false, .sleep = Wake::blocked, .capacity = 2, .bytes = 4, .minimum = 2},
       Scenario{.asymmetric = false, .sleep = Wake::polling, .capacity = 1, .bytes = 3, .read_before = 1},
+      Scenario{.asymmetric = true, .sleep = Wake::polling, .capacity = 2, .bytes = 2, .reader_is_a_loop = true},
+      Scenario{.asymmetric = true, .sleep = Wake::polling, .capacity = 1, .bytes = 2, .reader_is_a_loop = true},
+      Scenario{.asymmetric = false, .sleep = Wake::polling, .capacity = 2, .bytes = 2, .reader_is_a_loop = true},
   };
   for (const Scenario& scenario : scenarios) check(scenario);
 }
@@ -164,6 +214,7 @@ TEST_CASE("no interleaving of longer runs loses a byte or a wake-up" * doctest::
       check({.asymmetric = asymmetric, .sleep = kind, .capacity = 2, .bytes = 4, .minimum = 2});
       check({.asymmetric = asymmetric, .sleep = kind, .capacity = 2, .bytes = 4, .read_before = 2});
     }
+    check({.asymmetric = asymmetric, .sleep = Wake::polling, .capacity = 1, .bytes = 3, .reader_is_a_loop = true});
   }
 }
 
@@ -215,6 +266,14 @@ TEST_CASE("the exploration finds what is wrong without any one of the protocol's
     };
     CHECK(explore(broken.scenario, mutation).problem == broken.found);
   }
+  Scenario loop = asymmetric;
+  loop.sleep = Wake::polling;
+  loop.reader_is_a_loop = true;
+  loop.loop_settles_early = true;
+  CHECK(explore(loop).problem == "lost wake-up");
+  loop.loop_settles_early = false;
+  loop.loop_drains_late = true;
+  CHECK(explore(loop).problem == "lost wake-up");
   Scenario hasty = asymmetric;
   hasty.reader_looks_again = false;
   CHECK(explore(hasty).problem == "lost wake-up");

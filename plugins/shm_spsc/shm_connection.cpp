@@ -21,9 +21,9 @@ constexpr std::uint64_t part_bytes = 64u << 10;
 ShmConnection::ShmConnection(Link link, std::string local_address, std::string peer_address) noexcept
     : segment_(std::move(link.segment)),
       reader_(segment_.incoming(), segment_.incoming_bytes(), segment_.ring(), link.asymmetric),
-      reading_{std::move(link.data)},
+      reading_{std::move(link.data), 0, {}},
       writer_(segment_.outgoing(), segment_.outgoing_bytes(), segment_.ring(), link.asymmetric),
-      writing_{std::move(link.room)},
+      writing_{std::move(link.room), 0, {}},
       local_address_(std::move(local_address)),
       peer_address_(std::move(peer_address)) {}
 
@@ -46,7 +46,7 @@ void ShmConnection::wake_writer(Wake wake) noexcept {
 }
 
 template <class Half>
-ferry_status ShmConnection::wait(Half& half, Waiting& waiting, std::uint64_t wanted,
+ferry_status ShmConnection::wait(Half& half, Waiting<Half>& waiting, std::uint64_t wanted,
                                  std::int64_t deadline_ns) noexcept {
   const bool looks_now = deadline_ns != FERRY_NO_WAIT || ++waiting.fruitless % tries_per_look == 0;
   if (deadline_ns == FERRY_NO_WAIT || plugin::deadline_passed(deadline_ns)) {
@@ -57,20 +57,70 @@ ferry_status ShmConnection::wait(Half& half, Waiting& waiting, std::uint64_t wan
 }
 
 std::int32_t ShmConnection::arm(ferry_interest interest) noexcept {
-  const bool reading = interest == FERRY_READ;
-  // Drained before the ring is armed: what is raised from then on stays. A signal that only told of the peer's end is
-  // all that comes of it, so this is also where an event loop learns of that.
-  if (!(reading ? reading_ : writing_).signal.drain()) note_gone();
-  if (gone_.load(std::memory_order_relaxed)) return FERRY_READY;
-  if (reading) return reader_.arm(Wake::polling, 1) ? FERRY_ARMED : FERRY_READY;
+  std::int32_t answer = FERRY_READY;
+  ferry_connection* const self = abi();
+  arm_many(&self, 1, interest, &answer);
+  return answer;
+}
+
+void ShmConnection::arm_many(ferry_connection* const* connections, std::uint32_t count, ferry_interest interest,
+                             std::int32_t* answers) noexcept {
+  const RingReader<>* barrier = nullptr;  // of any ring that needs one
+  for (std::uint32_t i = 0; i < count; ++i) {
+    ShmConnection& self = from(connections[i]);
+    answers[i] = self.announce(interest);
+    if (answers[i] == announced && self.reader_.needs_barrier()) barrier = &self.reader_;
+  }
+  if (barrier != nullptr) barrier->settle();
+  for (std::uint32_t i = 0; i < count; ++i) {
+    if (answers[i] == announced) answers[i] = from(connections[i]).confirm(interest);
+  }
+}
+
+/// Before a look.
+template <class Half>
+void ShmConnection::stand_down(Half& half, Waiting<Half>& waiting) noexcept {
+  if (waiting.arming.stand_down(half) && !waiting.signal.drain()) [[unlikely]]
+    note_gone();
+}
+
+std::int32_t ShmConnection::announce(ferry_interest interest) noexcept {
+  if (interest == FERRY_READ) return announce(reader_, reading_, 1);
+  stand_down(writer_, writing_);
   std::span<std::byte> room;
   if (writer_.reserve(1, room) != RingStatus::not_now) return FERRY_READY;
   publish();
-  return writer_.arm(Wake::polling, room_worth_waking()) ? FERRY_ARMED : FERRY_READY;
+  return announce(writer_, writing_, room_worth_waking());
+}
+
+template <class Half>
+std::int32_t ShmConnection::announce(Half& half, Waiting<Half>& waiting, std::uint64_t wanted) noexcept {
+  if (waiting.arming.stands(half)) {
+    // What is drained here is no answer: an answer takes the announcement before it is raised.
+    if (!waiting.signal.drain()) return note_gone(), FERRY_READY;
+    if (waiting.arming.stands(half)) return FERRY_ARMED;
+  }
+  stand_down(half, waiting);
+  const bool in_vain = waiting.arming.came_to_nothing(half);
+  if ((in_vain || !Signal::stays_raised) && !waiting.signal.drain()) note_gone();
+  if (gone_.load(std::memory_order_relaxed)) return FERRY_READY;
+  half.announce(Wake::polling, wanted);
+  return announced;
+}
+
+std::int32_t ShmConnection::confirm(ferry_interest interest) noexcept {
+  return interest == FERRY_READ ? confirm(reader_, reading_, 1) : confirm(writer_, writing_, room_worth_waking());
+}
+
+template <class Half>
+std::int32_t ShmConnection::confirm(Half& half, Waiting<Half>& waiting, std::uint64_t wanted) noexcept {
+  if (!half.confirm(wanted)) return FERRY_READY;
+  waiting.arming.note(half);
+  return FERRY_ARMED;
 }
 
 ferry_status ShmConnection::pollable(ferry_interest interest, ferry_pollable& out) const noexcept {
-  out.handle = (interest == FERRY_READ ? reading_ : writing_).signal.handle();
+  out.handle = (interest == FERRY_READ ? reading_.signal : writing_.signal).handle();
   out.events = FERRY_POLL_IN;
   return FERRY_OK;
 }
@@ -79,6 +129,7 @@ ferry_status ShmConnection::pollable(ferry_interest interest, ferry_pollable& ou
 
 inline ferry_status ShmConnection::peek(std::uint64_t minimum, std::span<const std::byte>& view,
                                         std::int64_t deadline_ns) noexcept {
+  stand_down(reader_, reading_);
   for (;;) {
     const bool gone = gone_.load(std::memory_order_acquire);  // pairs with note_gone: what came before the end is seen
     const RingStatus found = read_failure_ == FERRY_OK ? reader_.peek(minimum, view) : RingStatus::corrupt;
@@ -130,6 +181,7 @@ std::int64_t ShmConnection::read(void* data, std::uint64_t size, std::int64_t de
 
 inline ferry_status ShmConnection::reserve(std::uint64_t minimum, std::span<std::byte>& room,
                                            std::int64_t deadline_ns) noexcept {
+  stand_down(writer_, writing_);
   for (;;) {
     // pairs with note_gone
     const bool closed = output_ended_ || gone_.load(std::memory_order_acquire);
@@ -158,6 +210,7 @@ inline ferry_status ShmConnection::commit(std::uint64_t size, std::uint32_t flag
 
 std::int64_t ShmConnection::write(const ferry_iovec* pieces, std::uint32_t count, std::uint32_t flags,
                                   std::int64_t deadline_ns) noexcept {
+  stand_down(writer_, writing_);
   std::uint64_t wanted = 0;
   for (std::uint32_t i = 0; i < count; ++i) wanted += pieces[i].size;
   std::span<std::byte> room;
@@ -251,7 +304,14 @@ const void* ShmConnection::extension(std::string_view id) noexcept {
       },
       [](ferry_connection* connection, std::uint64_t size, std::uint32_t flags) noexcept -> ferry_status {
         return from(connection).commit(size, flags);
+      },
+      [](ferry_connection* connection, std::uint64_t size) noexcept -> ferry_status {
+        return from(connection).commit(size, 0);
       }};
+  static constexpr ferry_arm_many many{
+      sizeof(ferry_arm_many), 0,
+      [](ferry_connection* const* connections, std::uint32_t count, ferry_interest interest,
+         std::int32_t* answers) noexcept { arm_many(connections, count, interest, answers); }};
   static constexpr ferry_peer peer{sizeof(ferry_peer), 0,
                                    [](ferry_connection* connection, ferry_credentials* out) noexcept -> ferry_status {
                                      return from(connection).credentials(*out);
@@ -262,6 +322,7 @@ const void* ShmConnection::extension(std::string_view id) noexcept {
         return from(connection).statistics(figures, capacity);
       }};
   if (id == FERRY_EXT_LEND) return &lend;
+  if (id == FERRY_EXT_ARM_MANY) return &many;
   if (id == FERRY_EXT_PEER) return &peer;
   if (id == FERRY_EXT_STATISTICS) return &statistics;
   return nullptr;

@@ -12,6 +12,7 @@
 #include <span>
 #include <string>
 
+#include "arming.hpp"
 #include "ferry/plugin.hpp"
 #include "ferry/sdk/interrupt.hpp"
 #include "link.hpp"
@@ -28,6 +29,9 @@ class ShmConnection : public plugin::Connection<ShmConnection> {
   std::int64_t write(const ferry_iovec* pieces, std::uint32_t count, std::uint32_t flags,
                      std::int64_t deadline_ns) noexcept;
   std::int32_t arm(ferry_interest interest) noexcept;
+  /// Arms all with one barrier.
+  static void arm_many(ferry_connection* const* connections, std::uint32_t count, ferry_interest interest,
+                       std::int32_t* answers) noexcept;
   ferry_status pollable(ferry_interest interest, ferry_pollable& out) const noexcept;
   ferry_status shutdown_write() noexcept;
   void interrupt() noexcept;
@@ -53,16 +57,29 @@ class ShmConnection : public plugin::Connection<ShmConnection> {
   /// Free bytes that a sleeping writer is woken for: a writer woken for each message read would sleep between any two.
   std::uint64_t room_worth_waking() const noexcept { return segment_.ring() / 4; }
   /// One direction's waiting: where its event loop is woken, and tries since somebody looked whether the peer lives.
+  template <class Half>
   struct Waiting {
     Signal signal;
     std::uint32_t fruitless = 0;
+    Arming<Half> arming;
   };
+  /// An answer of `announce`: settle, then confirm.
+  static constexpr std::int32_t announced = 2;
+  static_assert(announced != FERRY_ARMED && announced != FERRY_READY);
   /// Waits until the ring has `wanted` bytes for `half`. FERRY_OK: look again.
   template <class Half>
-  ferry_status wait(Half& half, Waiting& waiting, std::uint64_t wanted, std::int64_t deadline_ns) noexcept;
+  ferry_status wait(Half& half, Waiting<Half>& waiting, std::uint64_t wanted, std::int64_t deadline_ns) noexcept;
   /// Its second part, which each system has its own of: to sleep. The deadline is not yet past.
   template <class Half>
-  ferry_status sleep(Half& half, Waiting& waiting, std::uint64_t wanted, std::int64_t deadline_ns) noexcept;
+  ferry_status sleep(Half& half, Waiting<Half>& waiting, std::uint64_t wanted, std::int64_t deadline_ns) noexcept;
+  template <class Half>
+  void stand_down(Half& half, Waiting<Half>& waiting) noexcept;
+  std::int32_t announce(ferry_interest interest) noexcept;
+  template <class Half>
+  std::int32_t announce(Half& half, Waiting<Half>& waiting, std::uint64_t wanted) noexcept;
+  std::int32_t confirm(ferry_interest interest) noexcept;
+  template <class Half>
+  static std::int32_t confirm(Half& half, Waiting<Half>& waiting, std::uint64_t wanted) noexcept;
   ferry_status wait_to_read(RingStatus found, bool gone, std::uint64_t minimum, std::int64_t deadline_ns) noexcept;
   ferry_status wait_to_write(RingStatus found, std::uint64_t minimum, std::int64_t deadline_ns) noexcept;
   void publish() noexcept { wake_reader(writer_.publish()); }
@@ -80,10 +97,10 @@ class ShmConnection : public plugin::Connection<ShmConnection> {
   plugin::Interrupt interrupt_;
   // What the reader's and what the writer's thread change stands apart, so that they share no cache line.
   alignas(64) RingReader<> reader_;
-  Waiting reading_;
+  Waiting<RingReader<>> reading_;
   ferry_status read_failure_ = FERRY_OK;
   alignas(64) RingWriter<> writer_;
-  Waiting writing_;
+  Waiting<RingWriter<>> writing_;
   bool output_ended_ = false;
   alignas(64) const std::string local_address_;
   const std::string peer_address_;

@@ -23,7 +23,7 @@ void ShmConnection::wake_sleeper(Wake wake, std::atomic<std::uint32_t>& word, Si
 }
 
 template <class Half>
-ferry_status ShmConnection::sleep(Half& half, Waiting& waiting, std::uint64_t wanted,
+ferry_status ShmConnection::sleep(Half& half, Waiting<Half>& waiting, std::uint64_t wanted,
                                   std::int64_t deadline_ns) noexcept {
   if (!half.arm(Wake::blocked, wanted)) return FERRY_OK;
   // Pairs with the store in interrupt(): either we see it, or it sees that we are armed and keeps us from sleeping.
@@ -39,8 +39,8 @@ ferry_status ShmConnection::sleep(Half& half, Waiting& waiting, std::uint64_t wa
   return status == FERRY_TIMED_OUT ? FERRY_OK : status;
 }
 
-template ferry_status ShmConnection::sleep(RingReader<>&, Waiting&, std::uint64_t, std::int64_t) noexcept;
-template ferry_status ShmConnection::sleep(RingWriter<>&, Waiting&, std::uint64_t, std::int64_t) noexcept;
+template ferry_status ShmConnection::sleep(RingReader<>&, Waiting<RingReader<>>&, std::uint64_t, std::int64_t) noexcept;
+template ferry_status ShmConnection::sleep(RingWriter<>&, Waiting<RingWriter<>>&, std::uint64_t, std::int64_t) noexcept;
 
 void ShmConnection::interrupt() noexcept {
   interrupted_.store(true, std::memory_order_seq_cst);  // pairs with the load in sleep

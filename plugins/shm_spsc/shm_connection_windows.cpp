@@ -7,7 +7,7 @@ namespace ferry::shm_spsc {
 void ShmConnection::wake_sleeper(Wake, std::atomic<std::uint32_t>&, Signal& signal) noexcept { signal.raise(); }
 
 template <class Half>
-ferry_status ShmConnection::sleep(Half& half, Waiting& waiting, std::uint64_t wanted,
+ferry_status ShmConnection::sleep(Half& half, Waiting<Half>& waiting, std::uint64_t wanted,
                                   std::int64_t deadline_ns) noexcept {
   if (!half.arm(Wake::blocked, wanted)) return FERRY_OK;
   // The end is signalled once, and somebody else may have slept on the event then.
@@ -18,8 +18,8 @@ ferry_status ShmConnection::sleep(Half& half, Waiting& waiting, std::uint64_t wa
   return status == FERRY_TIMED_OUT ? FERRY_OK : status;
 }
 
-template ferry_status ShmConnection::sleep(RingReader<>&, Waiting&, std::uint64_t, std::int64_t) noexcept;
-template ferry_status ShmConnection::sleep(RingWriter<>&, Waiting&, std::uint64_t, std::int64_t) noexcept;
+template ferry_status ShmConnection::sleep(RingReader<>&, Waiting<RingReader<>>&, std::uint64_t, std::int64_t) noexcept;
+template ferry_status ShmConnection::sleep(RingWriter<>&, Waiting<RingWriter<>>&, std::uint64_t, std::int64_t) noexcept;
 
 void ShmConnection::interrupt() noexcept { interrupt_.raise(); }
 

@@ -82,6 +82,8 @@ class SignalEvent {
   HANDLE pipe() const noexcept { return peer_->pipe(); }
   /// Wakes the other end. Never blocks.
   void raise() noexcept { ::SetEvent(peer_->other(event_)); }
+  /// The other process's end wakes once, so whoever is about to sleep asks drain, which costs nothing.
+  static constexpr bool stays_raised = false;
   /// False: the other process has gone. What was raised took itself back when it woke somebody.
   bool drain() noexcept { return !peer_gone(); }
   /// Sleeps until raised. As plugin::wait_signalled.

@@ -33,6 +33,8 @@ class SignalSocket {
   std::int64_t handle() const noexcept { return fd(); }
   /// Makes the other end readable. When the socket is full it is readable already. Never blocks.
   void raise() noexcept;
+  /// The other process's end is raised until it is drained, and then again.
+  static constexpr bool stays_raised = true;
   /// Takes what was raised at this end. False: the other process has gone. Never blocks.
   bool drain() noexcept;
   /// Sleeps until there is something to drain. As plugin::wait_ready.

@@ -36,6 +36,7 @@ ANCHOR(ferry_transport_ops);
 ANCHOR(ferry_transport);
 ANCHOR(ferry_plugin);
 ANCHOR(ferry_lend);
+ANCHOR(ferry_arm_many);
 ANCHOR(ferry_credentials);
 ANCHOR(ferry_peer);
 ANCHOR(ferry_file);

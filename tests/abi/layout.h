@@ -228,13 +228,19 @@ OFFSET(ferry_plugin, check_address, 88);
 OFFSET(ferry_plugin, create, 96);
 OFFSET(ferry_plugin, get_extension, 104);
 
-SIZE(ferry_lend, 40);
+SIZE(ferry_lend, 48);
 OFFSET(ferry_lend, struct_size, 0);
 OFFSET(ferry_lend, reserved, 4);
 OFFSET(ferry_lend, peek, 8);
 OFFSET(ferry_lend, consume, 16);
 OFFSET(ferry_lend, reserve, 24);
 OFFSET(ferry_lend, commit, 32);
+OFFSET(ferry_lend, publish, 40);
+
+SIZE(ferry_arm_many, 16);
+OFFSET(ferry_arm_many, struct_size, 0);
+OFFSET(ferry_arm_many, reserved, 4);
+OFFSET(ferry_arm_many, arm, 8);
 
 SIZE(ferry_credentials, 32);
 OFFSET(ferry_credentials, struct_size, 0);

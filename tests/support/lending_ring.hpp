@@ -69,6 +69,7 @@ struct LendingLink {
   std::array<ArmedEvent, 2> writers;
   std::array<bool, 2> interrupted{};
   bool reset = false;
+  int armed_together = 0;  // by the event loop's thread
 
   void wake_everybody() {
     for (std::size_t end : {0u, 1u}) {
@@ -188,10 +189,14 @@ class LendingConnection : public plugin::Connection<LendingConnection> {
     link_->wake_everybody();
   }
   void describe(ferry_connection_info& info) { info.max_view = MirroredMemory::size; }
-  static const void* extension(std::string_view id) { return id == FERRY_EXT_LEND ? &lending : nullptr; }
+  static const void* extension(std::string_view id) {
+    if (id == FERRY_EXT_ARM_MANY) return &arming;
+    return id == FERRY_EXT_LEND ? &lending : nullptr;
+  }
 
  private:
   static const ferry_lend lending;
+  static const ferry_arm_many arming;
 
   std::size_t peer() const { return 1 - end_; }
   LendingLink::Direction& out() { return link_->directions[end_]; }
@@ -226,6 +231,16 @@ inline const ferry_lend LendingConnection::lending = {
     [](ferry_connection* c, std::uint64_t minimum, void** data, std::uint64_t* size, std::int64_t deadline) {
       return from(c).reserve(minimum, data, size, deadline);
     },
-    [](ferry_connection* c, std::uint64_t size, std::uint32_t) { return from(c).commit(size); }};
+    [](ferry_connection* c, std::uint64_t size, std::uint32_t) { return from(c).commit(size); },
+    [](ferry_connection* c, std::uint64_t size) { return from(c).commit(size); }};
+
+inline const ferry_arm_many LendingConnection::arming = {
+    sizeof(ferry_arm_many), 0,
+    [](ferry_connection* const* connections, std::uint32_t count, ferry_interest interest, std::int32_t* answers) {
+      for (std::uint32_t i = 0; i < count; ++i) {
+        ++from(connections[i]).link_->armed_together;
+        answers[i] = from(connections[i]).arm(interest);
+      }
+    }};
 
 }  // namespace ferry::test

@@ -177,7 +177,8 @@ class LendingScriptedConnection : public BasicScriptedConnection<LendingScripted
                                   [](ferry_connection* c, std::uint64_t size, std::uint32_t) -> ferry_status {
                                     from(c).script_->written.append(from(c).building_, 0, size);
                                     return FERRY_OK;
-                                  }};
+                                  },
+                                  nullptr};
     return id == FERRY_EXT_LEND ? &table : nullptr;
   }
 

@@ -521,7 +521,24 @@ typedef struct ferry_lend {
   /* Publishes the first `size` bytes of the view (0 gives it back unused). `flags` as in write. Returns FERRY_OK or
    * RESET. Does not block. [writer] */
   ferry_status(FERRY_CALL* commit)(ferry_connection* connection, uint64_t size, uint32_t flags);
+
+  /* As commit without flags, but the rest of the view stays lent until the next reserve, commit or write: many small
+   * messages then cost one reserve and one call each. Optional, NULL. [writer] */
+  ferry_status(FERRY_CALL* publish)(ferry_connection* connection, uint64_t size);
 } ferry_lend;
+
+/* ferry.arm_many/1: arms many connections at the price of one, where arming has a price (shared memory: a barrier
+ * across processors). A connection that has it also promises that a read that finds nothing costs no system call, so
+ * that an event loop may look at many for a while before it arms them. */
+#define FERRY_EXT_ARM_MANY "ferry.arm_many/1"
+typedef struct ferry_arm_many {
+  uint32_t struct_size;
+  uint32_t reserved;
+  /* Arms every one of `connections`, all of which gave this very table, and puts into `answers` what `arm` would have
+   * returned for each. Does not block. [reader] of each for FERRY_READ, [writer] for FERRY_WRITE */
+  void(FERRY_CALL* arm)(ferry_connection* const* connections, uint32_t count, ferry_interest interest,
+                        int32_t* answers);
+} ferry_arm_many;
 
 /* ferry.peer/1: who the other process is, as the kernel says. */
 #define FERRY_EXT_PEER "ferry.peer/1"

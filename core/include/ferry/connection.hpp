@@ -100,20 +100,19 @@ class Connection {
   void consume(std::size_t size) noexcept { lend_ != nullptr ? lend_->consume(raw_, size) : consume_emulated(size); }
   /// Lends memory to build bytes in, at least `minimum`. Valid until the next commit or write. [writer]
   [[nodiscard]] Status reserve(MutableBytes& view, std::size_t minimum = 1, Deadline deadline = Deadline::never()) {
-    if (lend_ == nullptr) return reserve_emulated(view, minimum);
-    void* data = nullptr;
-    std::uint64_t size = 0;
-    const bool sleeps = deadline.ns() == FERRY_NO_WAIT || write_wait_.sleeps_at_once();
-    ferry_status status = lend_->reserve(raw_, minimum, &data, &size, sleeps ? deadline.ns() : FERRY_NO_WAIT);
-    if (status == FERRY_WOULD_BLOCK && !sleeps) status = wait_to_reserve(minimum, data, size, deadline.ns());
-    if (status == FERRY_OK) view = {static_cast<std::byte*>(data), size};
-    return static_cast<Status>(status);
+    if (static_cast<std::size_t>(room_end_ - room_at_) >= minimum && room_at_ != nullptr) [[likely]] {
+      view = {room_at_, room_end_};
+      return Status::ok;
+    }
+    return reserve_anew(view, minimum, deadline);
   }
   /// Publishes the first `size` bytes of the view; 0 gives it back unused. After a failure of the emulation part of the
   /// bytes may have been written. [writer]
   [[nodiscard]] Status commit(std::size_t size, Deadline deadline = Deadline::never()) {
-    if (lend_ == nullptr) return commit_emulated(size, deadline);
-    return static_cast<Status>(lend_->commit(raw_, size, 0));
+    if (publish_ == nullptr) [[unlikely]]
+      return commit_otherwise(size, deadline);
+    room_at_ += size;
+    return static_cast<Status>(publish_(raw_, size));
   }
   /// True when the transport itself lends; otherwise peek and reserve copy once.
   bool lends() const noexcept { return lend_ != nullptr; }
@@ -175,6 +174,7 @@ class Connection {
   }
   std::int64_t write_once(const ferry_iovec* pieces, std::uint32_t count, std::uint32_t flags,
                           std::int64_t deadline_ns) {
+    forget_room();
     if (deadline_ns == FERRY_NO_WAIT || write_wait_.sleeps_at_once()) {
       return ops_->write(raw_, pieces, count, flags, deadline_ns);
     }
@@ -191,6 +191,9 @@ class Connection {
   ferry_status wait_to_reserve(std::size_t minimum, void*& data, std::uint64_t& size, std::int64_t deadline_ns);
   void consume_emulated(std::size_t size) noexcept;
   Status peek_emulated(ConstBytes& view, std::size_t minimum, Deadline deadline);
+  Status reserve_anew(MutableBytes& view, std::size_t minimum, Deadline deadline);
+  Status commit_otherwise(std::size_t size, Deadline deadline);
+  void forget_room() noexcept { room_at_ = room_end_ = nullptr; }
   Status reserve_emulated(MutableBytes& view, std::size_t minimum);
   Status commit_emulated(std::size_t size, Deadline deadline);
   const void* extension_table(const char* id) const noexcept;
@@ -208,6 +211,10 @@ class Connection {
   std::string descriptor_;
   WaitPolicy write_wait_;
   LentBuffer reserved_;
+  ferry_status(FERRY_CALL* publish_)(ferry_connection*, std::uint64_t) = nullptr;  // of lend_
+  // What is lent to us for writing, and stays so after a commit where the transport has `publish`.
+  std::byte* room_at_ = nullptr;
+  std::byte* room_end_ = nullptr;
 };
 
 /// Accepts connections at one endpoint. One accepting thread at a time; interrupt() from any. Move only.

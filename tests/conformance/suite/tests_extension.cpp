@@ -6,6 +6,7 @@
 #include "flow.hpp"
 #include "suite.hpp"
 #include "usage.hpp"
+#include "wait.hpp"
 
 namespace ferry::conformance {
 namespace {
@@ -68,10 +69,42 @@ void lent_writes(Context& context) {
     const std::uint64_t used = round % 7 == 3 ? 0 : minimum;
     fill({static_cast<std::uint8_t*>(view), static_cast<std::size_t>(used)}, position);
     const CallMark mark(Call::commit);
-    expect(lend->commit(client, used, 0), {FERRY_OK}, "commit");
+    std::uint64_t published = 0;
+    if (FERRY_HAS(lend, ferry_lend, publish)) {  // part by part, without another reserve
+      published = used / 2;
+      expect(lend->publish(client, published), {FERRY_OK}, "publish");
+    }
+    expect(lend->commit(client, used - published, 0), {FERRY_OK}, "commit");
     position += used;
   }
   reading.get();
+}
+
+void many_are_armed(Context& context) {
+  Pair pairs[] = {context.pair(), context.pair(), context.pair()};
+  const auto* table = pairs[0].server.extension_as<ferry_arm_many>(FERRY_EXT_ARM_MANY);
+  if (table == nullptr) skip("the plugin arms connections one by one");
+  require(FERRY_HAS(table, ferry_arm_many, arm), "ferry.arm_many/1 has no arm");
+  constexpr std::uint32_t count = 3;
+  ferry_connection* servers[count];
+  for (std::uint32_t i = 0; i < count; ++i) servers[i] = pairs[i].server.get();
+  const auto arm = [&](std::int32_t first, std::int32_t second, std::int32_t third) {
+    std::int32_t answers[count] = {-77, -77, -77};
+    const CallMark mark(Call::arm);
+    table->arm(servers, count, FERRY_READ, answers);
+    const std::int32_t expected[] = {first, second, third};
+    for (std::uint32_t i = 0; i < count; ++i) expect(answers[i], {expected[i]}, concat("arm of connection ", i));
+  };
+  for (std::uint64_t round = 0; round < 50; ++round) {
+    arm(FERRY_ARMED, FERRY_ARMED, FERRY_ARMED);
+    if (round % 2 == 0) arm(FERRY_ARMED, FERRY_ARMED, FERRY_ARMED);  // without a look between
+    const std::size_t chosen = round % count;
+    send_flow(pairs[chosen].client, 10);
+    require(becomes_ready(pairs[chosen].server.pollable(FERRY_READ), 5000), "armed with others and not woken");
+    arm(chosen == 0 ? FERRY_READY : FERRY_ARMED, chosen == 1 ? FERRY_READY : FERRY_ARMED,
+        chosen == 2 ? FERRY_READY : FERRY_ARMED);
+    expect_flow(pairs[chosen].server, 10);
+  }
 }
 
 void credentials_are_ours(Context& context) {
@@ -226,6 +259,8 @@ std::span<const Test> extension_tests() {
   static constexpr Test tests[] = {
       {"extension.peek", "lent reads: minimum, end, deadlines", FERRY_CAP_EPHEMERAL | FERRY_CAP_LENDING, lent_reads},
       {"extension.reserve", "lent writes arrive", FERRY_CAP_EPHEMERAL | FERRY_CAP_LENDING, lent_writes},
+      {"extension.arm_many", "connections are armed together, and each is woken alone", FERRY_CAP_EPHEMERAL,
+       many_are_armed},
       {"extension.peer", "the peer's credentials are ours", FERRY_CAP_EPHEMERAL | FERRY_CAP_CREDENTIALS,
        credentials_are_ours},
       {"extension.fds", "descriptors are passed, close-on-exec", FERRY_CAP_EPHEMERAL | FERRY_CAP_FD_PASSING,
