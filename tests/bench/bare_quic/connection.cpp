@@ -235,6 +235,7 @@ void Connection::send_burst(const Burst& burst) const {
     std::memcpy(CMSG_DATA(header), &segment, sizeof(segment));
   }
   while (::sendmsg(socket_, &message, 0) < 0) {
+    if (errno == ECONNREFUSED) return;  // as in Endpoint::receive
     if (errno != EAGAIN) throw std::system_error(errno, std::generic_category(), "sendmsg");
     pollfd writable{socket_, POLLOUT, 0};
     ::poll(&writable, 1, -1);

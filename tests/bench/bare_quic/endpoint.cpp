@@ -121,7 +121,8 @@ void Endpoint::receive() {
     message.msg_controllen = controls[i].size();
   }
   const int count = ::recvmmsg(socket_.get(), messages.data(), batch, 0, nullptr);
-  if (count < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  // ECONNREFUSED: the other process has ended before this one, which `control` tells as well.
+  if (count < 0 && (errno == EAGAIN || errno == EINTR || errno == ECONNREFUSED)) return;
   check(count, "recvmmsg");
   for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) {
     if (server_) remote_ = senders[i];

@@ -66,11 +66,13 @@ void follow(Endpoint& endpoint, const bench::Round& round) {
 /// Serves rounds until the other end of `control` goes; the connection is kept going in between.
 void run_rounds(Endpoint& endpoint, int control, bool leads) {
   bench::BareCommand command;
+  // Outlives a round: the first bytes of the next may overtake its command, and go where those of the last one went.
+  std::vector<std::uint8_t> sink;
   for (;;) {
     endpoint.run_until_readable(control);
     if (!bench::read_all(control, &command, sizeof(command))) return;
     endpoint.set_spinning(command.spinning != 0);
-    std::vector<std::uint8_t> sink(command.round.size);
+    sink.resize(command.round.size);
     endpoint.connection()->receive_into(sink);
     std::vector<std::int64_t> latencies;
     const std::int64_t before = cpu_ns();
