@@ -67,6 +67,7 @@ func runStream(stream quic.Stream, seed int64) {
 			stream.CancelWrite(quic.StreamErrorCode(*code))
 		case "stop":
 			stream.CancelRead(quic.StreamErrorCode(*code))
+			time.Sleep(time.Second) // the end of this process closes the connection, before the stop has left
 		default:
 			if err == nil {
 				err = stream.Close()
