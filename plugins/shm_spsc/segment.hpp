@@ -12,6 +12,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 #include "offer.hpp"
 #include "ring_machine.hpp"
@@ -40,7 +41,13 @@ class Segment {
   /// it should be: of another kind, size or seals; huge pages only where `wanted` asks for them.
   static Segment open(Memory memory, const Offer& offer, const PageOptions& wanted);
 
-  Segment(Segment&& other) noexcept;
+  Segment(Segment&& other) noexcept
+      : side_(other.side_),
+        ring_(other.ring_),
+        size_(other.size_),
+        guard_(other.guard_),
+        base_(std::exchange(other.base_, nullptr)),
+        granted_(other.granted_) {}
   Segment& operator=(Segment&&) = delete;
   ~Segment();
 

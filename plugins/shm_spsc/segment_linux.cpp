@@ -134,14 +134,6 @@ Segment Segment::open(Memory memory, const Offer& offer, const PageOptions& want
   return segment;
 }
 
-Segment::Segment(Segment&& other) noexcept
-    : side_(other.side_),
-      ring_(other.ring_),
-      size_(other.size_),
-      guard_(other.guard_),
-      base_(std::exchange(other.base_, nullptr)),
-      granted_(other.granted_) {}
-
 Segment::~Segment() {
   if (base_ != nullptr) ::munmap(base_, mapped_bytes());
 }
