@@ -36,6 +36,7 @@ class ConnectionDriver final : public ReactorConnection {
 
   bool write(ConstBytes bytes) override;
   bool send(ConstBytes message) override;
+  bool send(const SharedBytes& message) override;
   void pause_reading() override { paused_ = true; }
   void resume_reading() override;
   void shutdown_write() override;
@@ -103,9 +104,12 @@ class ConnectionDriver final : public ReactorConnection {
   bool accepts_writes() const noexcept { return phase_ == Phase::open && !write_shut_; }
   struct Framed {  // one message in its three pieces
     ConstBytes header, payload, padding;
+    const std::shared_ptr<const void>* owner = nullptr;  // of the payload; null: it must be copied
     std::size_t size() const noexcept { return header.size() + payload.size() + padding.size(); }
   };
+  bool send_framed(ConstBytes payload, const std::shared_ptr<const void>* owner);
   bool queue(const Framed& message);
+  void keep(const Framed& message);
   bool send_record(ConstBytes record);
   bool below_high_watermark();
   bool write_through(const Framed& message);

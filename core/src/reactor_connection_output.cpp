@@ -9,7 +9,7 @@ namespace ferry {
 
 bool ConnectionDriver::write(ConstBytes bytes) {
   if (!accepts_writes()) return false;
-  return record_sizes_ != nullptr ? send_record(bytes) : queue({{}, bytes, {}});
+  return record_sizes_ != nullptr ? send_record(bytes) : queue({{}, bytes, {}, nullptr});
 }
 
 bool ConnectionDriver::send(ConstBytes message) {
@@ -20,18 +20,35 @@ bool ConnectionDriver::send(ConstBytes message) {
     if (queue_.append_small(header, message)) return true;
   }
   if (record_sizes_ != nullptr) return send_record(message);
+  return send_framed(message, nullptr);
+}
+
+bool ConnectionDriver::send(const SharedBytes& message) {
+  if (message.bytes.size() < flush_early_bytes || record_sizes_ != nullptr) return send(message.bytes);
+  return accepts_writes() && send_framed(message.bytes, &message.owner);
+}
+
+bool ConnectionDriver::send_framed(ConstBytes payload, const std::shared_ptr<const void>* owner) {
   static constexpr std::array<std::byte, frame_alignment_bytes> zeros{};
   std::array<std::byte, max_frame_header_bytes> header;
-  const std::size_t header_size = write_frame_header(format_, message.size(), header.data());
-  return queue({ConstBytes(header).first(header_size), message,
-                ConstBytes(zeros).first(frame_padding(format_, message.size()))});
+  const std::size_t header_size = write_frame_header(format_, payload.size(), header.data());
+  return queue({ConstBytes(header).first(header_size), payload,
+                ConstBytes(zeros).first(frame_padding(format_, payload.size())), owner});
 }
 
 bool ConnectionDriver::queue(const Framed& message) {
   if (message.payload.size() < flush_early_bytes || !write_through(message)) {
-    queue_.append(message.header, message.payload, message.padding);
+    keep(message);
   }
   return below_high_watermark();
+}
+
+void ConnectionDriver::keep(const Framed& message) {
+  if (message.owner == nullptr || message.payload.empty()) {
+    queue_.append(message.header, message.payload, message.padding);
+  } else {
+    queue_.append_shared(message.header, {message.payload, *message.owner}, message.padding);
+  }
 }
 
 bool ConnectionDriver::send_record(ConstBytes record) {
@@ -79,7 +96,7 @@ bool ConnectionDriver::write_through(const Framed& message) {
   queue_.consume(old);
   const ConstBytes header = cut(message.header);
   const ConstBytes payload = cut(message.payload);
-  queue_.append(header, payload, cut(message.padding));
+  keep({header, payload, cut(message.padding), message.owner});
   if (!all) (void)wait_for_room();
   return true;
 }

@@ -1,5 +1,7 @@
 // What a connection has queued to write: bytes in chunks, the oldest first.
 //
+// A large message that its sender shares is a chunk of its own, which refers to it instead of holding a copy.
+//
 // Small messages are copied one behind the other, so that a turn's worth of them leaves in one gathered write. The
 // first chunk of a queue is small and the others large: ten thousand stalled peers with a few bytes each then hold a
 // page each, while a busy queue still grows by 64 KiB at a time. Rejected: one growing vector (moves what is queued)
@@ -10,21 +12,25 @@
 #include <cstdint>
 #include <cstring>
 #include <initializer_list>
+#include <memory>
 #include <span>
 
 #include "ferry/abi.h"
-#include "ferry/connection.hpp"
+#include "ferry/reactor.hpp"
 
 namespace ferry {
 
-/// A run of queued bytes [begin, end); `capacity` bytes of memory follow the header.
+/// A run of queued bytes [begin, end) of `data`: the `capacity` bytes that follow the header, or all of a message that
+/// `owner` keeps, which has no room for more.
 struct WriteChunk {
   WriteChunk* next;
-  std::uint32_t begin;
-  std::uint32_t end;
-  std::uint32_t capacity;
-  std::byte* bytes() noexcept { return reinterpret_cast<std::byte*>(this + 1); }
-  std::uint32_t room() const noexcept { return capacity - end; }
+  const std::byte* data;
+  std::size_t begin;
+  std::size_t end;
+  std::size_t capacity;
+  std::shared_ptr<const void> owner;
+  std::byte* own() noexcept { return reinterpret_cast<std::byte*>(this + 1); }
+  std::size_t room() const noexcept { return capacity - end; }
 };
 
 /// Keeps a few empty chunks for the next turn. One per reactor; not thread safe.
@@ -72,16 +78,19 @@ class WriteQueue {
     copy(padding);
   }
 
+  /// As append(), but refers to the payload, which is not empty, and keeps its owner until the last of it is consumed.
+  void append_shared(ConstBytes header, const SharedBytes& payload, ConstBytes padding);
+
   /// The common case of append() without its calls: a message of at most 2 KiB, with a 4-byte header, into memory that
   /// is there. False: nothing was done.
   bool append_small(std::uint32_t big_endian_header, ConstBytes payload) noexcept {
     constexpr std::size_t limit = 2048;
     constexpr std::size_t header_size = sizeof(big_endian_header);
     if (last_ == nullptr || payload.size() > limit || last_->room() < header_size + payload.size()) return false;
-    std::byte* const to = last_->bytes() + last_->end;
+    std::byte* const to = last_->own() + last_->end;
     std::memcpy(to, &big_endian_header, header_size);
     copy_small(to + header_size, payload);
-    last_->end += static_cast<std::uint32_t>(header_size + payload.size());
+    last_->end += header_size + payload.size();
     size_ += header_size + payload.size();
     return true;
   }
@@ -93,11 +102,12 @@ class WriteQueue {
   void clear() noexcept { consume(size_); }
 
  private:
+  void link(WriteChunk* chunk) noexcept;
   void append_slowly(std::initializer_list<ConstBytes> pieces, std::size_t size);
   void copy(ConstBytes bytes) noexcept {
     if (bytes.empty()) return;
-    std::memcpy(last_->bytes() + last_->end, bytes.data(), bytes.size());
-    last_->end += static_cast<std::uint32_t>(bytes.size());
+    std::memcpy(last_->own() + last_->end, bytes.data(), bytes.size());
+    last_->end += bytes.size();
     size_ += bytes.size();
   }
 

@@ -28,7 +28,7 @@ class ReactorSide final : public Side {
     latencies_ = latencies;
     if (round.measure == Measure::ping_pong) {
       before_ = monotonic_now_ns();
-      connection_->send(message_);
+      connection_->send(message_.bytes);
     } else {
       pump();
     }
@@ -42,7 +42,8 @@ class ReactorSide final : public Side {
 
  private:
   void begin(const Round& round, bool leads) {
-    message_.assign(round.size, std::byte{'m'});
+    const auto bytes = std::make_shared<std::vector<std::byte>>(round.size, std::byte{'m'});
+    message_ = {*bytes, bytes};
     round_ = round;
     leads_ = leads;
     sent_ = 0;
@@ -58,7 +59,7 @@ class ReactorSide final : public Side {
     if (!leads_ || round_.measure == Measure::ping_pong) return;
     while (sent_ < round_.count) {
       ++sent_;
-      if (!connection_->send(message_)) return;
+      if (!(round_.measure == Measure::bulk ? connection_->send(message_) : connection_->send(message_.bytes))) return;
     }
   }
 
@@ -84,7 +85,7 @@ class ReactorSide final : public Side {
     if (latencies_ != nullptr) latencies_->push_back(after - before_);
     before_ = after;
     if (received_ == round_.count) return reactor_.stop();
-    connection_->send(message_);
+    connection_->send(message_.bytes);
   }
 
   // The queue leaves at the end of this loop turn; stopping in a later one cannot strand it.
@@ -108,7 +109,7 @@ class ReactorSide final : public Side {
   std::uint64_t received_ = 0;
   std::int64_t before_ = 0;
   std::vector<std::int64_t>* latencies_ = nullptr;
-  std::vector<std::byte> message_;
+  SharedBytes message_;
   std::uint64_t touched_ = 0;
 };
 

@@ -45,8 +45,14 @@ TEST_CASE("a queue gives back what was put in, however it is cut") {
   std::string taken;
   for (int round = 0; round < 3000; ++round) {
     const std::string payload(random() % (round % 100 == 0 ? 200'000 : 300), static_cast<char>('a' + round % 26));
-    queue.append(bytes_of("head"), bytes_of(payload), bytes_of("p"));
-    expected += "head" + payload + "p";
+    const std::string_view padding = random() % 2 == 0 ? "p" : "";
+    if (random() % 4 == 0 && !payload.empty()) {
+      const auto shared = std::make_shared<const std::string>(payload);
+      queue.append_shared(bytes_of("head"), {bytes_of(*shared), shared}, bytes_of(padding));
+    } else {
+      queue.append(bytes_of("head"), bytes_of(payload), bytes_of(padding));
+    }
+    expected.append("head").append(payload).append(padding);
     if (random() % 3 != 0) continue;
     const std::string some = gathered(queue, 1 + random() % 64, random() % 100'000);
     taken += some;
@@ -59,6 +65,25 @@ TEST_CASE("a queue gives back what was put in, however it is cut") {
     queue.consume(some.size());
   }
   CHECK((taken == expected));
+}
+
+TEST_CASE("a shared message is referred to, and its owner is let go with its last byte") {
+  WriteChunkPool pool;
+  WriteQueue queue(pool);
+  const auto message = std::make_shared<const std::string>(1000, 's');
+  queue.append_shared(bytes_of("head"), {bytes_of(*message), message}, {});
+  queue.append({}, bytes_of("next"), {});
+  std::array<ferry_iovec, 8> pieces;
+  REQUIRE(queue.gather(pieces) == 3);
+  CHECK(pieces[1].data == message->data());
+  queue.consume(4 + 999);
+  CHECK(message.use_count() == 2);
+  queue.consume(1);
+  CHECK(message.use_count() == 1);
+  CHECK(gathered(queue, 8, SIZE_MAX) == "next");
+  queue.append_shared({}, {bytes_of(*message), message}, {});
+  queue.clear();
+  CHECK(message.use_count() == 1);
 }
 
 TEST_CASE("the quick way in gives the same bytes, and does nothing where it does not fit") {

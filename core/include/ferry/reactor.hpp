@@ -33,6 +33,12 @@ struct ReactorLimits {
   std::uint32_t accept_budget = 16;             ///< connections accepted per listener and turn
 };
 
+/// Bytes that `owner` keeps alive and nobody changes: a message that several connections, or a queue, refer to.
+struct SharedBytes {
+  ConstBytes bytes;
+  std::shared_ptr<const void> owner;
+};
+
 /// A connection owned by a reactor. Loop thread only. Kept alive by the reactor until it is closed; user code holds
 /// std::weak_ptr or std::shared_ptr as it likes.
 class ReactorConnection : public std::enable_shared_from_this<ReactorConnection> {
@@ -57,6 +63,9 @@ class ReactorConnection : public std::enable_shared_from_this<ReactorConnection>
   /// Queues one framed message (or record). Same contract. Throws Error(too_large) for a record above the transport's
   /// limit. Once writing has ended - shutdown_write(), close(), a failure - both return false and queue nothing.
   virtual bool send(ConstBytes message) = 0;
+  /// As send(), without a copy of a message of 64 KiB or more: the queue refers to it and holds its owner until the
+  /// last byte has left or the connection has ended. Smaller ones, and records, are copied.
+  virtual bool send(const SharedBytes& message) = 0;
   /// Stops and resumes reading: back-pressure towards the peer.
   virtual void pause_reading() = 0;
   virtual void resume_reading() = 0;
