@@ -84,11 +84,11 @@ inline std::size_t write_frame_header(FrameFormat format, std::uint64_t size, st
   return python_long_header_bytes;
 }
 
-/// memcpy without the call for the sizes that messages have: two overlapping halves.
-inline void copy_payload(std::byte* to, const std::byte* from, std::size_t size) noexcept {
-  if (size > 128) {
-    std::memcpy(to, from, size);
-  } else if (size > 64) {
+inline constexpr std::size_t small_payload_bytes = 128;
+
+/// memcpy without the call, of at most small_payload_bytes: two overlapping halves.
+inline void copy_small_payload(std::byte* to, const std::byte* from, std::size_t size) noexcept {
+  if (size > 64) {
     std::memcpy(to, from, 64);
     std::memcpy(to + size - 64, from + size - 64, 64);
   } else if (size > 32) {
@@ -105,20 +105,40 @@ inline void copy_payload(std::byte* to, const std::byte* from, std::size_t size)
   }
 }
 
-/// Writes a whole frame, of a payload of at most python_short_limit bytes, and returns its size. Up to
-/// frame_alignment_bytes behind it may be overwritten.
+inline void copy_payload(std::byte* to, const std::byte* from, std::size_t size) noexcept {
+  if (size > small_payload_bytes) {
+    std::memcpy(to, from, size);
+  } else {
+    copy_small_payload(to, from, size);
+  }
+}
+
+/// The header of a payload to come, and zeros where its padding will be. In shared memory a store that runs ahead of
+/// the others costs the time of fetching its line, so there is none where there is no padding.
+inline void store_aligned_header(std::byte* to, std::size_t size) noexcept {
+  store_big_endian_64(to, size);
+  if (size % frame_alignment_bytes == 0) return;
+  std::memset(to + aligned_header_bytes + size / frame_alignment_bytes * frame_alignment_bytes, 0,
+              frame_alignment_bytes);
+}
+
+/// Writes a whole frame, of a payload of at most python_short_limit bytes, and returns its size.
 inline std::size_t write_frame(FrameFormat format, ConstBytes payload, std::byte* to) noexcept {
   if (format == FrameFormat::python) {
     store_big_endian_32(to, static_cast<std::uint32_t>(payload.size()));
     copy_payload(to + python_header_bytes, payload.data(), payload.size());
     return python_header_bytes + payload.size();
   }
-  store_big_endian_64(to, payload.size());
-  to += aligned_header_bytes;
-  const std::size_t whole_words = payload.size() / frame_alignment_bytes * frame_alignment_bytes;
-  std::memset(to + whole_words, 0, frame_alignment_bytes);  // the payload goes over what of it is not padding
-  copy_payload(to, payload.data(), payload.size());
+  store_aligned_header(to, payload.size());
+  copy_payload(to + aligned_header_bytes, payload.data(), payload.size());
   return aligned_header_bytes + payload.size() + frame_padding(format, payload.size());
+}
+
+/// The same in the aligned format and of at most small_payload_bytes, without a call.
+inline std::size_t write_small_aligned_frame(ConstBytes payload, std::byte* to) noexcept {
+  store_aligned_header(to, payload.size());
+  copy_small_payload(to + aligned_header_bytes, payload.data(), payload.size());
+  return aligned_header_bytes + payload.size() + frame_padding(FrameFormat::aligned, payload.size());
 }
 
 /// The beginning of a frame, as far as it is known.

@@ -50,6 +50,7 @@ MessageSender::~MessageSender() { give_spare_buffer(std::move(staging_)); }
 void MessageSender::update_plain() noexcept {
   plain_ = connection_.kind() == FERRY_STREAM && !corked_ && !broken_ && staged_ == 0;
   lent_below_ = plain_ && lends_ ? gather_limit_ + 1 : 0;
+  quick_below_ = format_ == FrameFormat::aligned ? std::min(lent_below_, small_payload_bytes + 1) : 0;
 }
 
 Status MessageSender::failed(IoResult result) noexcept {
@@ -58,6 +59,13 @@ Status MessageSender::failed(IoResult result) noexcept {
     update_plain();
   }
   return result.status;
+}
+
+Status MessageSender::send_slowly(ConstBytes message, Deadline deadline) {
+  if (message.size() >= lent_below_) return send_gathered(message, deadline);
+  MutableBytes room;
+  const Status reserved = connection_.reserve(room, message.size() + frame_overhead, deadline);
+  return reserved == Status::ok ? connection_.commit(write_frame(format_, message, room.data())) : reserved;
 }
 
 Status MessageSender::send_gathered(ConstBytes message, Deadline deadline) {
@@ -174,13 +182,14 @@ Status MessageSender::send_many_lent(std::span<const ConstBytes> messages, std::
 std::size_t MessageSender::pack(std::span<const ConstBytes> messages, MutableBytes room,
                                 std::size_t& filled) const noexcept {
   const std::size_t longest = static_cast<std::size_t>(std::min<std::uint64_t>(pack_limit, max_message_));
+  const std::size_t quick_below = format_ == FrameFormat::aligned ? small_payload_bytes + 1 : 0;
   std::byte* to = room.data() + filled;
   std::byte* const limit = room.data() + room.size() - frame_overhead;
   std::size_t packed = 0;
   for (; packed < messages.size(); ++packed) {
     const ConstBytes message = messages[packed];
     if (message.size() > longest || to + message.size() > limit) break;
-    to += write_frame(format_, message, to);
+    to += message.size() < quick_below ? write_small_aligned_frame(message, to) : write_frame(format_, message, to);
   }
   filled = static_cast<std::size_t>(to - room.data());
   return packed;

@@ -27,13 +27,13 @@ class MessageSender {
   /// earlier send broke off inside a message). After would_block, timed_out and interrupted with nothing of it written
   /// the message can be sent again.
   Status send(ConstBytes message, Deadline deadline) {
-    if (message.size() >= lent_below_) [[unlikely]]
-      return send_gathered(message, deadline);
-    MutableBytes room;
-    const Status reserved = connection_.reserve(room, message.size() + frame_overhead, deadline);
-    if (reserved != Status::ok) [[unlikely]]
-      return reserved;
-    return connection_.commit(write_frame(format_, message, room.data()));
+    // In shared memory the stores to the ring wait in the processor's store buffer for lines of the reader's cache, and
+    // all later ones wait behind them. So nothing here is stored that need not be: no register saved, no view returned.
+    std::byte* const room =
+        message.size() < quick_below_ ? connection_.lent_room(message.size() + frame_overhead) : nullptr;
+    if (room == nullptr) [[unlikely]]
+      return send_slowly(message, deadline);
+    return connection_.publish(write_small_aligned_frame(message, room));
   }
   /// `sent` counts whole messages written, or held back while corked.
   Status send_many(std::span<const ConstBytes> messages, std::size_t& sent, Deadline deadline);
@@ -50,6 +50,7 @@ class MessageSender {
 
  private:
   struct Batch;
+  Status send_slowly(ConstBytes message, Deadline deadline);
   Status send_gathered(ConstBytes message, Deadline deadline);
   Status send_otherwise(ConstBytes message, Deadline deadline);
   Status send_record(ConstBytes message, Deadline deadline);
@@ -63,7 +64,9 @@ class MessageSender {
 
   Connection& connection_;
   std::uint64_t max_message_;
-  std::size_t lent_below_ = 0;  // bytes from which on send does not build its frame in the transport's memory; 0: never
+  // Bytes from which on send does not build its frame in what is lent already, and in what it is lent at all. 0: never.
+  std::size_t quick_below_ = 0;
+  std::size_t lent_below_ = 0;
   FrameFormat format_;
   bool plain_ = true;  // frames on a stream, not broken, nothing held back
   bool lends_ = false;

@@ -84,6 +84,8 @@ class RingHalf {
     if (asymmetric_) Machine::heavy_barrier();
   }
   bool needs_barrier() const noexcept { return asymmetric_; }
+  /// Bytes filled, or consumed, since the start.
+  std::uint64_t position() const noexcept { return position_; }
   const RingCounters& counters() const noexcept { return counters_; }
   std::uint64_t capacity() const noexcept { return mask_ + 1; }
 
@@ -101,6 +103,7 @@ class RingHalf {
   void store_shown(typename Machine::template Atomic<T>& to, T value) const noexcept {
     if (asymmetric_) {
       to.store(value, std::memory_order_release);
+      Machine::light_barrier();
     } else {
       to.store(value, std::memory_order_seq_cst);
     }
@@ -114,13 +117,11 @@ class RingHalf {
     self_->kind.store(to_word(kind), std::memory_order_seq_cst);
   }
 
-  /// After a publish: the sleeper that `position` wakes. Takes it out, so that it is woken once.
-  Wake find_sleeper(std::uint64_t position) noexcept {
-    if (asymmetric_) Machine::light_barrier();
-    // Pairs with the store in announce_until; seq_cst where there is no asymmetric barrier.
-    const std::uint32_t kind =
-        asymmetric_ ? other_->kind.load(std::memory_order_acquire) : other_->kind.load(std::memory_order_seq_cst);
-    if (kind == to_word(Wake::nobody)) [[likely]]
+  /// Shows `position`, and finds the sleeper that it wakes. Takes it out, so that it is woken once.
+  Wake show(typename Machine::template Atomic<std::uint64_t>& to, std::uint64_t position) noexcept {
+    store_shown(to, position);
+    // Pairs with the store in announce_until; seq_cst because without an asymmetric barrier it is what orders them.
+    if (other_->kind.load(std::memory_order_seq_cst) == to_word(Wake::nobody)) [[likely]]
       return Wake::nobody;
     return take_sleeper(position);
   }
@@ -129,31 +130,30 @@ class RingHalf {
     if (static_cast<std::int64_t>(position - wanted) < 0) return Wake::nobody;
     return take_any_sleeper();
   }
+  /// After a mark too: whatever the sleeper wants, it must look now.
   Wake take_any_sleeper() noexcept {
-    // seq_cst for find_any_sleeper, which has no load before it: pairs with the store in announce_until.
+    // seq_cst because after a mark there is no load before it: pairs with the store in announce_until.
     const std::uint32_t kind = other_->kind.exchange(to_word(Wake::nobody), std::memory_order_seq_cst);
     if (kind == to_word(Wake::nobody)) return Wake::nobody;
     ++counters_.wakes;
     return kind == to_word(Wake::blocked) ? Wake::blocked : Wake::polling;
   }
-  /// For marks: whatever the sleeper wants, it must look now.
-  Wake find_any_sleeper() noexcept {
-    if (asymmetric_) Machine::light_barrier();
-    return take_any_sleeper();
-  }
 
+  // What changes with every message comes first and stands together, on one line.
+  std::uint64_t position_ = 0;
+  RingCounters counters_;
   SleeperLine* self_;
   SleeperLine* other_;
   std::byte* memory_;
   std::uint64_t mask_;
   bool asymmetric_;
-  RingCounters counters_;
 };
 
 /// The producing half. One thread at a time, but for disarm.
 template <class Machine = SharedMachine>
 class RingWriter : public RingHalf<Machine> {
   using Half = RingHalf<Machine>;
+  using Half::position_;
 
  public:
   using typename Half::Control;
@@ -170,27 +170,33 @@ class RingWriter : public RingHalf<Machine> {
       const RingStatus status = refresh(minimum);
       if (status != RingStatus::ok) return status;
     }
-    room = {this->at(filled_), static_cast<std::size_t>(free_bytes())};
+    room = {this->at(position_), static_cast<std::size_t>(free_bytes())};
     return RingStatus::ok;
   }
   /// The first `size` bytes of the room are written; the reader does not see them before publish.
-  void fill(std::uint64_t size) noexcept { filled_ += size; }
-  /// Shows the reader everything filled.
-  [[nodiscard]] Wake publish() noexcept {
-    if (filled_ == published_) return Wake::nobody;
-    published_ = filled_;
-    ++this->counters_.publishes;
-    this->store_shown(control_->tail, published_);  // pairs with RingReader::refresh
-    return this->find_sleeper(published_);
+  void fill(std::uint64_t size) noexcept {
+    position_ += size;
+    held_ += size;
   }
-  std::uint64_t unpublished() const noexcept { return filled_ - published_; }
+  /// fill, and shows the reader everything filled. Every store here counts: it waits in the processor's store buffer
+  /// behind those to the ring, whose lines come from the reader's cache, and a full buffer stops the writer.
+  [[nodiscard]] Wake publish(std::uint64_t size = 0) noexcept {
+    if (size + held_ == 0) return Wake::nobody;
+    const std::uint64_t tail = position_ + size;
+    position_ = tail;
+    if (held_ != 0) [[unlikely]]
+      held_ = 0;
+    ++this->counters_.publishes;
+    return this->show(control_->tail, tail);  // pairs with RingReader::refresh
+  }
+  std::uint64_t unpublished() const noexcept { return held_; }
   /// True when the reader has said that it reads no more.
   bool reader_gone() const noexcept { return control_->gone.load(std::memory_order_relaxed) != 0; }
 
   /// mark_ended or mark_reset, after what was published; idempotent, and a reset overrides an end.
   [[nodiscard]] Wake end(std::uint32_t mark) noexcept {
     this->store_shown(control_->ended, mark);  // pairs with RingReader::refresh
-    return this->find_any_sleeper();
+    return this->take_any_sleeper();
   }
 
   /// Announces a sleep until `minimum` bytes (at most half the capacity, so that the two sides cannot wait for each
@@ -202,22 +208,20 @@ class RingWriter : public RingHalf<Machine> {
   }
   /// arm in three parts: announce, settle, confirm.
   void announce(Wake kind, std::uint64_t minimum) noexcept {
-    this->announce_until(kind, filled_ + minimum - this->capacity());
+    this->announce_until(kind, position_ + minimum - this->capacity());
   }
   bool confirm(std::uint64_t minimum) noexcept {
     if (refresh(minimum) == RingStatus::not_now) return ++this->counters_.sleeps, true;
     this->disarm();
     return false;
   }
-  /// Bytes filled since the start.
-  std::uint64_t position() const noexcept { return filled_; }
 
  private:
-  std::uint64_t free_bytes() const noexcept { return this->capacity() - (filled_ - head_); }
+  std::uint64_t free_bytes() const noexcept { return this->capacity() - (position_ - head_); }
   RingStatus refresh(std::uint64_t minimum) noexcept {
     // Pairs with the store in RingReader::consume: the reader has done with the bytes before it.
     const std::uint64_t head = control_->head.load(std::memory_order_seq_cst);
-    if (head - head_ > published_ - head_) return RingStatus::corrupt;
+    if (head - head_ > position_ - held_ - head_) return RingStatus::corrupt;
     head_ = head;
     if (control_->gone.load(std::memory_order_seq_cst) != 0) return RingStatus::reset;  // pairs with leave
     return free_bytes() >= minimum ? RingStatus::ok : RingStatus::not_now;
@@ -225,12 +229,11 @@ class RingWriter : public RingHalf<Machine> {
 
  protected:
   /// All that it remembers between calls, in one number while positions are small: for the model.
-  std::uint64_t known_positions() const noexcept { return filled_ << 32 | published_ << 16 | head_; }
+  std::uint64_t known_positions() const noexcept { return position_ << 32 | held_ << 16 | head_; }
 
  private:
   Control* control_;
-  std::uint64_t filled_ = 0;
-  std::uint64_t published_ = 0;
+  std::uint64_t held_ = 0;  // filled and not yet published
   std::uint64_t head_ = 0;  // the reader's, as last seen
 };
 
@@ -238,6 +241,7 @@ class RingWriter : public RingHalf<Machine> {
 template <class Machine = SharedMachine>
 class RingReader : public RingHalf<Machine> {
   using Half = RingHalf<Machine>;
+  using Half::position_;
 
  public:
   using typename Half::Control;
@@ -249,29 +253,28 @@ class RingReader : public RingHalf<Machine> {
   /// All that is unread as far as known, at least `minimum` (1…capacity). ok, not_now, ended, reset, corrupt; after
   /// ended and reset a smaller minimum gets what remains.
   RingStatus peek(std::uint64_t minimum, std::span<const std::byte>& view) noexcept {
-    if (tail_ - head_ < minimum) {
+    if (tail_ - position_ < minimum) {
       gathering_.before_look();
       // The bytes' line beside the tail's and not after it: a round trip then waits for one line's way instead of two.
-      __builtin_prefetch(this->at(head_));
+      __builtin_prefetch(this->at(position_));
       const RingStatus status = refresh(minimum);
       if (status != RingStatus::ok) return gathering_.found_nothing(), status;
-      gathering_.found(tail_ - head_);
+      gathering_.found(tail_ - position_);
     }
-    view = {this->at(head_), static_cast<std::size_t>(tail_ - head_)};
+    view = {this->at(position_), static_cast<std::size_t>(tail_ - position_)};
     return RingStatus::ok;
   }
   /// Gives back the first `size` bytes of the view.
   [[nodiscard]] Wake consume(std::uint64_t size) noexcept {
-    head_ += size;
+    position_ += size;
     ++this->counters_.publishes;
-    this->store_shown(control_->head, head_);  // pairs with RingWriter::refresh
-    return this->find_sleeper(head_);
+    return this->show(control_->head, position_);  // pairs with RingWriter::refresh
   }
 
   /// Nothing more will be read: the writer gets reset from now on. Idempotent.
   [[nodiscard]] Wake leave() noexcept {
     this->template store_shown<std::uint32_t>(control_->gone, 1);  // pairs with RingWriter::refresh
-    return this->find_any_sleeper();
+    return this->take_any_sleeper();
   }
 
   /// Announces a sleep until `minimum` bytes (at most half the capacity) are unread. True: nothing has changed, sleep.
@@ -281,14 +284,12 @@ class RingReader : public RingHalf<Machine> {
     return confirm(minimum);
   }
   /// arm in three parts: announce, settle, confirm.
-  void announce(Wake kind, std::uint64_t minimum) noexcept { this->announce_until(kind, head_ + minimum); }
+  void announce(Wake kind, std::uint64_t minimum) noexcept { this->announce_until(kind, position_ + minimum); }
   bool confirm(std::uint64_t minimum) noexcept {
     if (refresh(minimum) == RingStatus::not_now) return ++this->counters_.sleeps, true;
     this->disarm();
     return false;
   }
-  /// Bytes consumed since the start.
-  std::uint64_t position() const noexcept { return head_; }
 
  private:
   RingStatus refresh(std::uint64_t minimum) noexcept {
@@ -296,9 +297,9 @@ class RingReader : public RingHalf<Machine> {
     const std::uint32_t ended = control_->ended.load(std::memory_order_seq_cst);
     // Pairs with the store in RingWriter::publish: the bytes before it are written.
     const std::uint64_t tail = control_->tail.load(std::memory_order_seq_cst);
-    if (tail - tail_ > this->capacity() - (tail_ - head_)) return RingStatus::corrupt;
+    if (tail - tail_ > this->capacity() - (tail_ - position_)) return RingStatus::corrupt;
     tail_ = tail;
-    if (tail_ - head_ >= minimum) return RingStatus::ok;
+    if (tail_ - position_ >= minimum) return RingStatus::ok;
     if (ended == mark_open) [[likely]]
       return RingStatus::not_now;
     return ended == mark_ended ? RingStatus::ended : RingStatus::reset;
@@ -306,11 +307,10 @@ class RingReader : public RingHalf<Machine> {
 
  protected:
   /// All that it remembers between calls, in one number while positions are small: for the model.
-  std::uint64_t known_positions() const noexcept { return head_ << 16 | tail_; }
+  std::uint64_t known_positions() const noexcept { return position_ << 16 | tail_; }
 
  private:
   Control* control_;
-  std::uint64_t head_ = 0;
   std::uint64_t tail_ = 0;  // the writer's, as last seen
   Gathering<Machine> gathering_;
 };

@@ -101,6 +101,24 @@ TEST_CASE("the room is all that is free, and nothing shows before it is publishe
   CHECK(room.size() == capacity - 40);
 }
 
+TEST_CASE("a publish shows what it fills and what was held back before it") {
+  TestRing ring;
+  RingWriter writer = ring.writer();
+  RingReader reader = ring.reader();
+  std::span<const std::byte> view;
+  writer.fill(100);
+  CHECK(writer.publish(60) == Wake::nobody);
+  CHECK(writer.unpublished() == 0);
+  CHECK(reader.peek(160, view) == RingStatus::ok);
+  CHECK(writer.publish(8) == Wake::nobody);
+  CHECK(writer.publish() == Wake::nobody);
+  CHECK(writer.counters().publishes.value() == 2);
+  CHECK(writer.position() == 168);
+  CHECK(reader.consume(160) == Wake::nobody);
+  CHECK(reader.peek(8, view) == RingStatus::ok);
+  CHECK(view.size() == 8);
+}
+
 TEST_CASE("an end and a reset come after the bytes before them") {
   for (const std::uint32_t mark : {mark_ended, mark_reset}) {
     const RingStatus after = mark == mark_ended ? RingStatus::ended : RingStatus::reset;

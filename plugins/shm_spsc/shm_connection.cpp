@@ -35,14 +35,12 @@ ShmConnection::~ShmConnection() {
 
 // ---------------------------------------------------------------------------------------------------------- waking
 
-void ShmConnection::wake_reader(Wake wake) noexcept {
-  if (wake != Wake::nobody) [[unlikely]]
-    wake_sleeper(wake, segment_.outgoing().reader.kind, reading_.signal);
+void ShmConnection::wake_sleeping_reader(Wake wake) noexcept {
+  wake_sleeper(wake, segment_.outgoing().reader.kind, reading_.signal);
 }
 
-void ShmConnection::wake_writer(Wake wake) noexcept {
-  if (wake != Wake::nobody) [[unlikely]]
-    wake_sleeper(wake, segment_.incoming().writer.kind, writing_.signal);
+void ShmConnection::wake_sleeping_writer(Wake wake) noexcept {
+  wake_sleeper(wake, segment_.incoming().writer.kind, writing_.signal);
 }
 
 template <class Half>
@@ -203,8 +201,11 @@ ferry_status ShmConnection::wait_to_write(RingStatus found, std::uint64_t minimu
 }
 
 inline ferry_status ShmConnection::commit(std::uint64_t size, std::uint32_t flags) noexcept {
-  writer_.fill(size);
-  if ((flags & FERRY_WRITE_MORE) == 0) publish();
+  if ((flags & FERRY_WRITE_MORE) != 0) {
+    writer_.fill(size);
+  } else {
+    wake_reader(writer_.publish(size));
+  }
   return gone_.load(std::memory_order_relaxed) ? FERRY_RESET : FERRY_OK;
 }
 

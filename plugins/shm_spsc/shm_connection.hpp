@@ -83,8 +83,17 @@ class ShmConnection : public plugin::Connection<ShmConnection> {
   ferry_status wait_to_read(RingStatus found, bool gone, std::uint64_t minimum, std::int64_t deadline_ns) noexcept;
   ferry_status wait_to_write(RingStatus found, std::uint64_t minimum, std::int64_t deadline_ns) noexcept;
   void publish() noexcept { wake_reader(writer_.publish()); }
-  void wake_reader(Wake wake) noexcept;
-  void wake_writer(Wake wake) noexcept;
+  void wake_reader(Wake wake) noexcept {
+    if (wake != Wake::nobody) [[unlikely]]
+      wake_sleeping_reader(wake);
+  }
+  void wake_writer(Wake wake) noexcept {
+    if (wake != Wake::nobody) [[unlikely]]
+      wake_sleeping_writer(wake);
+  }
+  // Apart from the above, so that whoever wakes nobody saves no registers for it.
+  [[gnu::noinline]] void wake_sleeping_reader(Wake wake) noexcept;
+  [[gnu::noinline]] void wake_sleeping_writer(Wake wake) noexcept;
   /// Wakes the other process's side that sleeps on `word` or, in an event loop, on its end of `signal`.
   static void wake_sleeper(Wake wake, std::atomic<std::uint32_t>& word, Signal& signal) noexcept;
   void end_output(std::uint32_t mark) noexcept;

@@ -233,6 +233,28 @@ TEST_CASE("a Channel's send_many of sixteen is one publish and one wake-up, and 
   CHECK(figure_of(sender, "readers_woken") == 1);
 }
 
+TEST_CASE("messages of every size arrive whole, sent one by one and together") {
+  const TemporaryDirectory directory;
+  const RawTransport transport(ferry_plugin_v1);
+  const RawListener listener = transport.listen(directory / "s", {{"ring", "64KiB"}});
+  RawPair pair = shm_pair(transport, listener);
+  Channel sender(Connection(pair.client.release(), nullptr, {}, "sender"));
+  Channel receiver(Connection(pair.server.release(), nullptr, {}, "receiver"));
+  std::size_t wrong = 0;
+  for (std::size_t round = 0; round < 4; ++round) {  // round the ring
+    for (std::size_t size = 0; size < 300; ++size) {
+      const std::string text(size, static_cast<char>('a' + (size + round) % 26));
+      sender.send(text);
+      const std::array<ConstBytes, 3> three{std::as_bytes(std::span(text)), {}, std::as_bytes(std::span(text))};
+      std::size_t sent = 0;
+      CHECK(sender.send_many(three, sent) == Status::ok);
+      for (const std::string& expected : {text, text, std::string(), text})
+        if (receiver.receive_text() != expected) ++wrong;
+    }
+  }
+  CHECK(wrong == 0);
+}
+
 TEST_CASE("what is held back is shown to the reader when the ring is full, and when the writer arms") {
   const TemporaryDirectory directory;
   const RawTransport transport(ferry_plugin_v1);

@@ -52,6 +52,31 @@ TEST_CASE("a header reads back whatever its size and format") {
   }
 }
 
+TEST_CASE("a frame is its header, the payload and zeros up to its alignment, and nothing behind it is touched") {
+  constexpr std::size_t longest = 300;
+  constexpr auto untouched = std::byte{0xee};
+  std::vector<std::byte> payload(longest);
+  for (std::size_t i = 0; i < payload.size(); ++i) payload[i] = static_cast<std::byte>(i % 251 + 1);
+  for (const auto format : {FrameFormat::python, FrameFormat::aligned}) {
+    for (std::size_t size = 0; size <= longest; ++size) {
+      CAPTURE(size);
+      const ConstBytes message = ConstBytes(payload).first(size);
+      std::vector<std::byte> expected = header_of(format, size);
+      expected.insert(expected.end(), message.begin(), message.end());
+      expected.resize(expected.size() + frame_padding(format, size));
+      const std::size_t frame = expected.size();
+      expected.resize(frame + 64, untouched);
+      std::vector<std::byte> written(expected.size(), untouched);
+      CHECK(write_frame(format, message, written.data()) == frame);
+      CHECK(written == expected);
+      if (format == FrameFormat::python || size > small_payload_bytes) continue;
+      written.assign(expected.size(), untouched);
+      CHECK(write_small_aligned_frame(message, written.data()) == frame);
+      CHECK(written == expected);
+    }
+  }
+}
+
 TEST_CASE("negative lengths other than -1 are no frames") {
   FrameHead head;
   CHECK(read_frame_head(FrameFormat::python, octets({0xff, 0xff, 0xff, 0xfe}), no_limit, head) == Status::protocol);

@@ -100,19 +100,24 @@ class Connection {
   void consume(std::size_t size) noexcept { lend_ != nullptr ? lend_->consume(raw_, size) : consume_emulated(size); }
   /// Lends memory to build bytes in, at least `minimum`. Valid until the next commit or write. [writer]
   [[nodiscard]] Status reserve(MutableBytes& view, std::size_t minimum = 1, Deadline deadline = Deadline::never()) {
-    if (static_cast<std::size_t>(room_end_ - room_at_) >= minimum && room_at_ != nullptr) [[likely]] {
-      view = {room_at_, room_end_};
-      return Status::ok;
-    }
-    return reserve_anew(view, minimum, deadline);
+    std::byte* const room = lent_room(minimum);
+    if (room == nullptr) return reserve_anew(view, minimum, deadline);
+    view = {room, room_end_};
+    return Status::ok;
+  }
+  /// What reserve lends without asking the transport, as it is still lent: at least `minimum` bytes, or null. [writer]
+  std::byte* lent_room(std::size_t minimum) const noexcept {
+    return static_cast<std::size_t>(room_end_ - room_at_) >= minimum ? room_at_ : nullptr;
+  }
+  /// As commit, of bytes in lent_room. [writer]
+  [[nodiscard]] Status publish(std::size_t size) {
+    room_at_ += size;
+    return static_cast<Status>(publish_(raw_, size));
   }
   /// Publishes the first `size` bytes of the view; 0 gives it back unused. After a failure of the emulation part of the
   /// bytes may have been written. [writer]
   [[nodiscard]] Status commit(std::size_t size, Deadline deadline = Deadline::never()) {
-    if (publish_ == nullptr) [[unlikely]]
-      return commit_otherwise(size, deadline);
-    room_at_ += size;
-    return static_cast<Status>(publish_(raw_, size));
+    return publish_ != nullptr ? publish(size) : commit_otherwise(size, deadline);
   }
   /// True when the transport itself lends; otherwise peek and reserve copy once.
   bool lends() const noexcept { return lend_ != nullptr; }
