@@ -1,19 +1,18 @@
 // `ferry check`: every problem of a config file at once. `ferry schema`: the JSON Schema an editor checks it with.
+#include <filesystem>
 #include <iostream>
+#include <set>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "context.hpp"
+#include "ferry/probe.hpp"
 #include "json.hpp"
+#include "logging.hpp"
 
 namespace ferry::host {
 namespace {
-
-void check_all(const Context& context, const std::string& file) {
-  const Config config = context.load_config(file);
-  Registry registry(config.plugins);
-  check_against_plugins(config, file, registry);
-}
 
 Json problems_as_json(const std::string& file, const ConfigError& error) {
   Json problems = Json::array();
@@ -29,12 +28,12 @@ Json problems_as_json(const std::string& file, const ConfigError& error) {
 
 ExitCode check(const Context& context, const std::string& file) {
   if (!context.json) {
-    check_all(context, file);  // main prints the problems
+    (void)context.load_checked_config(file);  // main prints the problems
     std::cout << file << ": ok" << std::endl;
     return ExitCode::ok;
   }
   try {
-    check_all(context, file);
+    (void)context.load_checked_config(file);
     print_json({{"ok", true}, {"problems", Json::array()}});
     return ExitCode::ok;
   } catch (const ConfigError& error) {
@@ -43,9 +42,33 @@ ExitCode check(const Context& context, const std::string& file) {
   }
 }
 
+/// The good plugins of the search path, the first of each name. Each is met in a child before it is loaded here.
+std::vector<const Plugin*> load_good(Registry& registry) {
+  std::vector<const Plugin*> good;
+  std::set<std::string> names;
+  for (const std::filesystem::path& directory : registry.search_path()) {
+    for (const std::filesystem::path& file : plugin_candidates(directory)) {
+      if (names.contains(file.stem().string())) continue;
+      const ProbeResult result = probe_plugin(file);
+      std::string reason = result.reason;
+      try {
+        if (result.loaded) good.push_back(&registry.load(file));
+      } catch (const Error& error) {
+        reason = error.detail();
+      }
+      if (reason.empty()) {
+        names.insert(file.stem().string());
+      } else {
+        log_line(FERRY_LOG_WARNING, "the schema is without {}: {}", file.string(), reason);
+      }
+    }
+  }
+  return good;
+}
+
 ExitCode schema(const Context& context) {
   Registry registry(context.registry_policy());
-  std::cout << config_schema(registry.load_all()) << std::endl;
+  std::cout << config_schema(load_good(registry)) << std::endl;
   return ExitCode::ok;
 }
 

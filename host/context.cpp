@@ -1,8 +1,10 @@
 #include "context.hpp"
 
+#include <system_error>
 #include <utility>
 
 #include "ferry/log.hpp"
+#include "logging.hpp"
 
 namespace ferry::host {
 
@@ -12,18 +14,24 @@ RegistryPolicy Context::registry_policy() const {
   return policy;
 }
 
-Config Context::load_config(const std::filesystem::path& file) const {
-  Config config = Config::load(file);
-  config.plugins.plugin_dirs.insert(config.plugins.plugin_dirs.begin(), plugin_dirs.begin(), plugin_dirs.end());
+void Context::configure_logging_for(const Config& config) const {
   configure_logging(log_level.empty() ? config.log.level : log_level,
                     log_format.empty() ? config.log.format : log_format);
+}
+
+Config Context::load_checked_config(const std::filesystem::path& file) const {
+  Config config = Config::load_checked(file, plugin_dirs);
+  configure_logging_for(config);
   return config;
 }
 
 Runtime Context::make_runtime(const std::filesystem::path& file) const {
-  if (!file.empty()) return Runtime(load_config(file));
   Config config;
-  config.plugins = registry_policy();
+  if (!file.empty()) {
+    config = Config::load(file);
+    configure_logging_for(config);
+  }
+  config.plugins.plugin_dirs.insert(config.plugins.plugin_dirs.begin(), plugin_dirs.begin(), plugin_dirs.end());
   return Runtime(std::move(config));
 }
 
@@ -45,9 +53,26 @@ void add_common_options(Command command, Context& context) {
       .in_group(group);
 }
 
+namespace {
+
+void warn_of_missing(const std::vector<std::filesystem::path>& plugin_dirs) {
+  for (const std::filesystem::path& directory : plugin_dirs) {
+    std::error_code unknown;
+    if (std::filesystem::is_directory(directory, unknown)) continue;
+    log_line(FERRY_LOG_WARNING, "--plugin-dir {} is no folder", directory.string());
+  }
+}
+
+}  // namespace
+
 Command add_verb(Command& ferry, Context& context, const std::string& name, const std::string& description,
                  std::function<ExitCode()> action) {
-  Command verb = ferry.verb(name, description, [&context, action = std::move(action)] { context.action = action; });
+  Command verb = ferry.verb(name, description, [&context, action = std::move(action)] {
+    context.action = [&context, action] {
+      warn_of_missing(context.plugin_dirs);
+      return action();
+    };
+  });
   add_common_options(verb, context);
   return verb;
 }

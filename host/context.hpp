@@ -26,11 +26,13 @@ struct Context {
 
   /// The policy of a registry without a config: --plugin-dir first.
   RegistryPolicy registry_policy() const;
-  /// Reads a config and puts --plugin-dir before its own folders. Its log settings take effect where the command line
-  /// gave none. Throws ConfigError or Error.
-  Config load_config(const std::filesystem::path& file) const;
-  /// A runtime from that file, or with no config when it is empty.
+  /// Reads a config, checks it against the plugins and puts --plugin-dir before its own folders. Its log settings take
+  /// effect where the command line gave none. Throws ConfigError, with every problem, or Error.
+  Config load_checked_config(const std::filesystem::path& file) const;
+  /// A runtime from such a file, or with no config when it is empty. Of the plugins only those are asked that it uses.
   Runtime make_runtime(const std::filesystem::path& file) const;
+
+  void configure_logging_for(const Config& config) const;
 
   /// The chosen verb; main runs it after the whole command line was accepted. May throw.
   std::function<ExitCode()> action;

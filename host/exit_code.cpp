@@ -14,6 +14,7 @@ ExitCode exit_code_of(const std::exception& error) noexcept {
   if (ferry_error == nullptr) return ExitCode::operation;
   if (ferry_error->status() == Status::timed_out) return ExitCode::timeout;
   if (ferry_error->status() == Status::authentication) return ExitCode::connect;
+  if (ferry_error->status() == Status::internal) return ExitCode::plugin;  // it breaks the contract, or says so itself
   const std::string& operation = ferry_error->operation();
   if (operation == "connect" || operation == "listen") return ExitCode::connect;
   if (operation == "read configuration") return ExitCode::config;

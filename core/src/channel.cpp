@@ -23,6 +23,7 @@ struct Channel::State {
   void authenticate(Authentication::Role role, std::string_view key, Deadline deadline);
   ConstBytes receive_or_fail(const char* operation, Deadline deadline);
   void send_or_fail(ConstBytes message, const char* operation, Deadline deadline);
+  Status send_held_back() noexcept;
 
   Connection connection;
   alignas(cache_line_bytes) MessageSender sender;
@@ -30,9 +31,16 @@ struct Channel::State {
 };
 
 Channel::Channel(Connection connection) : state_(std::make_unique<State>(std::move(connection))) {}
+Channel::Channel() noexcept = default;
 Channel::Channel(Channel&&) noexcept = default;
-Channel& Channel::operator=(Channel&&) noexcept = default;
-Channel::~Channel() = default;
+Channel& Channel::operator=(Channel&& other) noexcept {
+  if (this != &other) {
+    (void)close();
+    state_ = std::move(other.state_);
+  }
+  return *this;
+}
+Channel::~Channel() { (void)close(); }
 
 ConstBytes Channel::State::receive_or_fail(const char* operation, Deadline deadline) {
   ConstBytes message;
@@ -113,13 +121,26 @@ void Channel::authenticate_as_listener(std::string_view key, Deadline deadline) 
   state_->authenticate(Authentication::Role::listener, key, deadline);
 }
 
-Status Channel::shutdown_write() noexcept { return state_->connection.shutdown_write(); }
+Status Channel::State::send_held_back() noexcept {
+  if (!sender.holds_back()) return Status::ok;
+  return sender.uncork(std::chrono::nanoseconds(connection.settings().linger_ns));
+}
+
+Status Channel::shutdown_write() noexcept {
+  const Status status = state_->send_held_back();
+  return status == Status::ok ? state_->connection.shutdown_write() : status;
+}
 
 void Channel::interrupt() noexcept { state_->connection.interrupt(); }
 
 Status Channel::close() noexcept {
   if (state_ == nullptr) return Status::ok;
-  const Status status = state_->connection.close();
+  Status status = state_->send_held_back();
+  if (status == Status::ok) {
+    status = state_->connection.close();
+  } else {
+    state_->connection.abort();
+  }
   state_.reset();
   return status;
 }

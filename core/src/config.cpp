@@ -11,17 +11,16 @@
 
 namespace ferry {
 
-Config Config::parse(std::string_view text, const std::string& file) {
+namespace {
+
+/// What of the text could be read.
+Config read_text(std::string_view text, const std::string& file, ConfigProblems& problems) {
   const ConfigSource source(text, file);
-  ConfigProblems problems;
-  Config config;
   JsonNode root;
-  if (parse_json(source, root, problems)) config = ConfigReader(source, problems).read(root);
-  problems.throw_if_any(file);
-  return config;
+  return parse_json(source, root, problems) ? ConfigReader(source, problems).read(root) : Config();
 }
 
-Config Config::load(const std::filesystem::path& file) {
+std::string text_of(const std::filesystem::path& file) {
   const auto fail = [&](const char* what_to_do) {
     const int error = errno;
     const Status status = error == ENOENT ? Status::not_found : error == EACCES ? Status::permission : Status::io;
@@ -39,7 +38,28 @@ Config Config::load(const std::filesystem::path& file) {
   stream.read(text.data(), static_cast<std::streamsize>(text.size()));
   if (stream.bad()) fail("name a regular file");
   text.resize(static_cast<std::size_t>(stream.gcount()));
-  return parse(text, file.string());
+  return text;
+}
+
+}  // namespace
+
+Config Config::parse(std::string_view text, const std::string& file) {
+  ConfigProblems problems;
+  Config config = read_text(text, file, problems);
+  problems.throw_if_any(file);
+  return config;
+}
+
+Config Config::load(const std::filesystem::path& file) { return parse(text_of(file), file.string()); }
+
+Config Config::load_checked(const std::filesystem::path& file, const std::vector<std::filesystem::path>& plugin_dirs) {
+  ConfigProblems problems;
+  Config config = read_text(text_of(file), file.string(), problems);
+  config.plugins.plugin_dirs.insert(config.plugins.plugin_dirs.begin(), plugin_dirs.begin(), plugin_dirs.end());
+  Registry registry(config.plugins);
+  check_against_plugins(config, registry, problems);
+  problems.throw_if_any(file.string());
+  return config;
 }
 
 }  // namespace ferry

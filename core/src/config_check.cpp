@@ -1,10 +1,15 @@
 // What of the configuration only the plugins can judge: schemes, addresses and their options.
+#include <algorithm>
+#include <filesystem>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "config_problems.hpp"
 #include "ferry/config.hpp"
+#include "ferry/did_you_mean.hpp"
+#include "ferry/log.hpp"
 #include "ferry/registry.hpp"
 
 namespace ferry {
@@ -67,10 +72,32 @@ class PluginChecker {
   std::map<std::string, const Plugin*> plugins_;
 };
 
+/// Names of the policy that fit no file: mistyped, most likely, and a pin that pins nothing protects nobody.
+void warn_of_strangers(const RegistryPolicy& policy, const Registry& registry) {
+  std::vector<std::string> files;
+  for (const std::filesystem::path& directory : registry.search_path()) {
+    for (const std::filesystem::path& file : plugin_candidates(directory)) files.push_back(file.stem().string());
+  }
+  const std::vector<std::string_view> names(files.begin(), files.end());
+  const auto check_name = [&](const char* key, const std::string& name) {
+    if (std::find(names.begin(), names.end(), name) != names.end()) return;
+    log(FERRY_LOG_WARNING, "ferry.config",
+        std::string(key) + " names '" + name + "', and no folder of the search path has " + name +
+            std::string(plugin_suffix) + did_you_mean(name, names));
+  };
+  for (const std::string& name : policy.allow) check_name("plugins.allow", name);
+  for (const auto& [name, digest] : policy.sha256) check_name("plugins.sha256", name);
+  for (const std::filesystem::path& directory : policy.plugin_dirs) {
+    std::error_code unknown;
+    if (std::filesystem::is_directory(directory, unknown)) continue;
+    log(FERRY_LOG_WARNING, "ferry.config", "plugin_dirs names " + directory.string() + ", which is no folder");
+  }
+}
+
 }  // namespace
 
-void check_against_plugins(const Config& config, const std::string& file, Registry& registry) {
-  ConfigProblems problems;
+void check_against_plugins(const Config& config, Registry& registry, ConfigProblems& problems) {
+  warn_of_strangers(config.plugins, registry);
   PluginChecker checker(registry, problems);
   for (const auto& [scheme, settings] : config.transports) checker.check_settings(scheme, settings);
   for (const auto& [name, link] : config.links) checker.check_endpoints(link.endpoints);
@@ -78,7 +105,6 @@ void check_against_plugins(const Config& config, const std::string& file, Regist
     checker.check_endpoints(service.listen);
     if (service.to_link.empty()) checker.check_endpoints(service.to);
   }
-  problems.throw_if_any(file);
 }
 
 }  // namespace ferry

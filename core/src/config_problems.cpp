@@ -41,6 +41,10 @@ ConfigLocation ConfigSource::locate(std::size_t offset, std::string pointer) con
 
 void ConfigProblems::add(const ConfigLocation& location, std::string message) {
   if (problems_.size() > most_problems) return;
+  const auto is_known = [&](const ConfigError::Problem& known) {
+    return known.line == location.line && known.column == location.column && known.message == message;
+  };
+  if (std::any_of(problems_.begin(), problems_.end(), is_known)) return;  // a core option is looked at twice
   if (problems_.size() == most_problems)
     message = "and more; only the first " + std::to_string(most_problems) + " problems found are listed";
   problems_.push_back({location.line, location.column, location.pointer, std::move(message)});

@@ -37,6 +37,10 @@ class ConfigProblems {
   std::vector<ConfigError::Problem> problems_;
 };
 
+/// What of the configuration only the plugins can judge: that every scheme loads, every address is well formed and
+/// every option is known and in range.
+void check_against_plugins(const Config& config, Registry& registry, ConfigProblems& problems);
+
 /// `pointer` extended by one reference token, escaped as RFC 6901 says and fit to print.
 std::string extend_pointer(const std::string& pointer, std::string_view token);
 

@@ -1,6 +1,7 @@
 // The configuration made from its JSON tree, every problem collected on the way.
 #pragma once
 
+#include <initializer_list>
 #include <map>
 #include <optional>
 #include <string>
@@ -60,6 +61,7 @@ class ConfigReader {
   void read_services(const Value& value, Config& config);
   ServiceConfig read_service(const Value& value, const Config& config);
   void read_target(const Value& value, const Config& config, ServiceConfig& service);
+  static bool is_one_of(const Value& value, std::initializer_list<std::string_view> words);
   void check_service(const Value& value, const ServiceConfig& service);
   void check_unique(const Value& value, const ServiceConfig& service);
 

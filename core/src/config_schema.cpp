@@ -106,13 +106,17 @@ Json schemes_schema(const std::vector<const Plugin*>& plugins) {
   return {{"type", "object"}, {"properties", schemes}, {"additionalProperties", reference("options")}};
 }
 
-/// What one key of a service demands of the others.
+/// What one key of a service demands of the others, as far as no variable hides it.
 Json service_rules() {
   const Json relays = {{"properties", {{"service", {{"const", "relay"}}}}}};
+  const Json answers = {{"properties", {{"service", {{"enum", {"echo", "discard"}}}}}}};
   const Json has_to = {{"required", {"to"}}};
   const Json has_authkey = {{"required", {"authkey"}}};
-  const Json framed = {{"properties", {{"framing", {{"const", "messages"}}}}}, {"required", {"framing"}}};
-  return {{{"if", relays}, {"then", has_to}, {"else", {{"not", has_to}}}}, {{"if", has_authkey}, {"then", framed}}};
+  const Json framed = {{"properties", {{"framing", or_variable({{{"const", "messages"}}})}}},
+                       {"required", {"framing"}}};
+  return {{{"if", relays}, {"then", has_to}},
+          {{"if", answers}, {"then", {{"not", has_to}}}},
+          {{"if", has_authkey}, {"then", framed}}};
 }
 
 Json key_schema(const ConfigKey& key, const std::vector<const Plugin*>& plugins) {

@@ -169,14 +169,26 @@ void ConfigReader::check_service(const Value& value, const ServiceConfig& servic
   const auto kind = find(value, "service");
   const bool is_relay = service.kind == ServiceKind::relay;
   if (is_relay && !to) problem(value, "a relay needs 'to': a link's name or descriptors");
-  if (!is_relay && to && kind && (kind->node->text == "echo" || kind->node->text == "discard")) {
+  if (!is_relay && to && kind && is_one_of(*kind, {"echo", "discard"})) {
     problem_at_name(*to, "only a relay has 'to'");
   }
   const auto authkey = find(value, "authkey");
   const auto framing = find(value, "framing");
-  if (authkey && (!framing || framing->node->text == "bytes")) {
+  if (authkey && (!framing || is_one_of(*framing, {"bytes"}))) {
     problem_at_name(*authkey, "authkey needs \"framing\": \"messages\"");
   }
+  for (const ConfiguredEndpoint& target : service.to) {
+    for (const ConfiguredEndpoint& own : service.listen) {
+      if (target.endpoint.scheme != own.endpoint.scheme || target.endpoint.address != own.endpoint.address) continue;
+      problem(*to, "the relay would connect to itself: it listens there, at line " + std::to_string(own.location.line));
+    }
+  }
+}
+
+/// Whether a text, with its variables put in, is one of these; not when it is wrong in itself, which is said elsewhere.
+bool ConfigReader::is_one_of(const Value& value, std::initializer_list<std::string_view> words) {
+  const Expansion expansion = expand_variables(value.node->text);
+  return expansion.problem.empty() && std::find(words.begin(), words.end(), expansion.text) != words.end();
 }
 
 /// Service names and the addresses that services listen on are used once each.

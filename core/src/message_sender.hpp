@@ -39,6 +39,8 @@ class MessageSender {
   Status send_many(std::span<const ConstBytes> messages, std::size_t& sent, Deadline deadline);
   void cork() noexcept;
   Status uncork(Deadline deadline);
+  /// Corked messages wait here to be sent.
+  bool holds_back() const noexcept { return staged_ > 0 && !broken_; }
 
   static constexpr std::size_t stack_limit = 2048;
   /// What a frame needs beside its payload, at most.

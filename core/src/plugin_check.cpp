@@ -22,16 +22,13 @@ constexpr std::size_t connection_ops_bytes =
 
 std::string quoted(std::string_view text) { return "'" + std::string(text) + "'"; }
 
-// Plugin text is printed on terminals, so it must be there, bounded, and free of control characters.
+// Plugin text is printed on terminals and put into JSON, so it must be there, bounded, and fit to be read.
 std::string text_problem(const char* text, std::size_t limit, const std::string& what) {
   if (text == nullptr) return what + " is NULL";
   const std::size_t size = ::strnlen(text, limit + 1);
   if (size > limit) return what + " is longer than " + std::to_string(limit) + " bytes";
-  for (const char c : std::string_view(text, size)) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte == 0x7f) return what + " has a control character";
-  }
-  return {};
+  if (text::find_unprintable({text, size}) == std::string::npos) return {};
+  return what + " has a control character or malformed UTF-8";
 }
 
 std::string word_problem(const char* text, std::string_view more, const std::string& what, const char* syntax) {

@@ -4,6 +4,7 @@
 #include <cctype>
 
 #include "ferry/did_you_mean.hpp"
+#include "ferry/log.hpp"
 #include "plugin_check.hpp"
 #include "plugin_file.hpp"
 #include "plugin_library.hpp"
@@ -23,6 +24,9 @@ bool same_hex(std::string_view a, std::string_view b) {
     return std::tolower(static_cast<unsigned char>(x)) == std::tolower(static_cast<unsigned char>(y));
   });
 }
+
+/// "shm.so" and "shm_spsc.so" are named for the scheme shm.
+bool is_named_for(const fs::path& file, std::string_view scheme) { return file.stem().string().starts_with(scheme); }
 
 // A scheme that came from elsewhere than a parsed descriptor must not walk out of the directory.
 bool is_file_name(std::string_view scheme) noexcept {
@@ -129,20 +133,44 @@ const Plugin* Registry::try_load(const fs::path& file) {
 const Plugin& Registry::for_scheme(std::string_view scheme) {
   const std::lock_guard lock(mutex_);
   if (const Plugin* known = find_scheme(scheme)) return *known;
+  std::vector<fs::path> refused;
+  for (const fs::path& file : candidates_for(scheme)) {
+    const Plugin* const loaded = try_load(file);
+    if (loaded == nullptr && is_named_for(file, scheme)) refused.push_back(file);
+    if (loaded == nullptr || !loaded->serves(scheme)) continue;
+    warn_of(refused, *loaded);
+    return *loaded;
+  }
+  throw not_found(scheme);
+}
+
+/// Where a scheme may be found, the most likely first: a file that only might serve it is code that runs for nothing.
+std::vector<fs::path> Registry::candidates_for(std::string_view scheme) const {
+  std::vector<fs::path> files;
   for (const fs::path& directory : search_path_) {
     const fs::path file = directory / (std::string(scheme) + std::string(plugin_suffix));
     std::error_code ignored;
-    if (!is_file_name(scheme) || !fs::exists(fs::symlink_status(file, ignored))) continue;
-    const Plugin* const loaded = try_load(file);
-    if (loaded != nullptr && loaded->serves(scheme)) return *loaded;
+    if (is_file_name(scheme) && fs::exists(fs::symlink_status(file, ignored))) files.push_back(file);
   }
+  const auto exact = static_cast<std::ptrdiff_t>(files.size());
   for (const fs::path& directory : search_path_) {
-    for (const fs::path& file : plugin_candidates(directory)) {
-      const Plugin* const loaded = try_load(file);
-      if (loaded != nullptr && loaded->serves(scheme)) return *loaded;
+    for (fs::path& file : plugin_candidates(directory)) {
+      if (std::find(files.begin(), files.begin() + exact, file) == files.begin() + exact)
+        files.push_back(std::move(file));
     }
   }
-  throw not_found(scheme);
+  std::stable_partition(files.begin() + exact, files.end(),
+                        [&](const fs::path& file) { return is_named_for(file, scheme); });
+  return files;
+}
+
+/// Files that should have served a scheme, where another one does: otherwise nobody would hear of them.
+void Registry::warn_of(const std::vector<fs::path>& refused, const Plugin& instead) const {
+  for (const PluginFailure& failure : failures_) {
+    if (std::find(refused.begin(), refused.end(), failure.path) == refused.end()) continue;
+    log(FERRY_LOG_WARNING, "ferry.registry",
+        failure.path.string() + " was refused, and " + instead.path().string() + " serves instead: " + failure.reason);
+  }
 }
 
 Error Registry::not_found(std::string_view scheme) const {

@@ -19,9 +19,7 @@ struct Arguments {
 
 // Nothing of the running configuration is touched before all of the new one has been found good.
 std::shared_ptr<Runtime> load_runtime(const Context& context, const std::string& file) {
-  auto runtime = std::make_shared<Runtime>(context.load_config(file));
-  check_against_plugins(runtime->config(), file, runtime->registry());
-  return runtime;
+  return std::make_shared<Runtime>(context.load_checked_config(file));
 }
 
 void reload(const Context& context, const std::string& file, Server& server) {

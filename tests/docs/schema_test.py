@@ -34,6 +34,8 @@ GOOD = {
     "a relay to a link": {**link(), **service(service="relay", to="engine")},
     "an authkey with messages": service(authkey="secret", framing="messages"),
     "a variable with a default": {"transports": {"tcp": {"backlog": "${NO_SUCH_VARIABLE:-77}"}}},
+    "a relay by a variable": {**link(), **service(service="${NO_SUCH_VARIABLE:-relay}", to="engine")},
+    "messages by a variable": service(authkey="secret", framing="${NO_SUCH_VARIABLE:-messages}"),
     "logging": {"log": {"level": "debug", "format": "json"}},
 }
 BAD = {

@@ -108,6 +108,7 @@
 #define PLUGIN_NAME FIXTURE
 #endif
 #define COLOURED "red\033[31m"
+#define MALFORMED "half a character: \303"
 #ifndef PLUGIN_DESCRIPTION
 #define PLUGIN_DESCRIPTION "a fixture of the registry's tests"
 #endif

@@ -91,6 +91,7 @@ TEST_CASE("each defect in a library or its description is named, and the good pl
       {"bad_name", "name is 'Bad-Name'; it must match"},
       {"other_name", "calls itself 'another'; its file must be another.so"},
       {"control_character", "description has a control character"},
+      {"malformed_utf8", "malformed UTF-8"},
       {"null_schemes", "schemes is empty"},
       {"no_schemes", "schemes is empty"},
       {"bad_scheme", "schemes[0] is 'Tcp://'; it must match"},
@@ -328,6 +329,15 @@ TEST_CASE("a scheme loads its own file alone") {
   folder.add("constructor_aborts");
   ferry::Registry registry(only(folder.path()));
   CHECK(registry.for_scheme("good").name() == "good");
+  CHECK(registry.loaded().size() == 1);
+}
+
+TEST_CASE("a plugin whose name begins with the scheme is tried before those that do not") {
+  const PluginFolder folder;
+  folder.add("goods_by_prefix");
+  folder.add("constructor_aborts");
+  ferry::Registry registry(only(folder.path()));
+  CHECK(registry.for_scheme("goods").name() == "goods_by_prefix");
   CHECK(registry.loaded().size() == 1);
 }
 

@@ -2,6 +2,7 @@
 // links that connect through them.
 #include <stdlib.h>
 
+#include <fstream>
 #include <future>
 #include <string>
 #include <vector>
@@ -33,10 +34,11 @@ Config with_plugins(Config config = {}) {
 Config parse(const std::string& text) { return with_plugins(Config::parse(text, "app.json")); }
 
 std::vector<ConfigError::Problem> problems_of(const std::string& text) {
-  const Config config = parse(text);
-  ferry::Registry registry(config.plugins);
+  const ferry::test::TemporaryDirectory folder;
+  const auto file = folder.path() / "app.json";
+  std::ofstream(file) << text;
   try {
-    ferry::check_against_plugins(config, "app.json", registry);
+    (void)Config::load_checked(file, {FERRY_PLUGIN_DIR});
   } catch (const ConfigError& error) {
     return error.problems();
   }
@@ -100,6 +102,20 @@ TEST_CASE("what only the plugins know is wrong is reported at its place, all at 
   check_problem(problems[5], 9, 32, "/links/engine/endpoints/2", "'perhaps' is neither true nor false");
   check_problem(problems[6], 10, 31, "/links/other/endpoints/0", "did you mean 'tcp'?");
   check_problem(problems[7], 12, 63, "/services/0/listen/0", "port");
+}
+
+TEST_CASE("what the core and what the plugins find wrong comes in one list, each thing once") {
+  const auto problems = problems_of(R"({
+  "lok": {},
+  "transports": { "tcp": { "nodelai": true, "spin": "lots" } },
+  "links": { "engine": { "endpoints": [ "tcp://127.0.0.1:99999?linger=never" ] } }
+})");
+  REQUIRE(problems.size() == 5);
+  check_problem(problems[0], 2, 3, "/lok", "did you mean 'log'?");
+  check_problem(problems[1], 3, 39, "/transports/tcp/nodelai", "did you mean 'nodelay'?");
+  check_problem(problems[2], 3, 53, "/transports/tcp/spin", "lots");
+  check_problem(problems[3], 4, 41, "/links/engine/endpoints/0", "never");
+  check_problem(problems[4], 4, 41, "/links/engine/endpoints/0", "99999");
 }
 
 TEST_CASE("a scheme that does not load is reported once, where it is needed first") {

@@ -241,6 +241,41 @@ TEST_CASE_FIXTURE(Fixture, "an uncork that would block keeps what is held back f
   CHECK(script->written == framed("one") + framed("two"));
 }
 
+TEST_CASE_FIXTURE(Fixture, "closing, half-closing and destroying a corked channel sends what it holds back") {
+  channel.cork();
+  CHECK(channel.try_send(bytes("one")) == Status::ok);
+  CHECK(channel.close() == Status::ok);
+  CHECK(script->written == framed("one"));
+
+  const auto other = std::make_shared<Script>();
+  {
+    Channel dropped(scripted(other, settings_with(1000)));
+    dropped.cork();
+    CHECK(dropped.try_send(bytes("two")) == Status::ok);
+  }
+  CHECK(other->written == framed("two"));
+
+  const auto replaced = std::make_shared<Script>();
+  Channel half(scripted(replaced, settings_with(1000)));
+  half.cork();
+  CHECK(half.try_send(bytes("three")) == Status::ok);
+  (void)half.shutdown_write();
+  CHECK(replaced->written == framed("three"));
+  half.cork();
+  CHECK(half.try_send(bytes("four")) == Status::ok);
+  half = Channel();
+  CHECK(replaced->written == framed("three") + framed("four"));
+}
+
+TEST_CASE_FIXTURE(Fixture, "a close that cannot send what is held back aborts and says why") {
+  channel.cork();
+  CHECK(channel.try_send(bytes("one")) == Status::ok);
+  script->writes = {FERRY_TIMED_OUT};
+  CHECK(channel.close() == Status::timed_out);
+  CHECK(script->aborted);
+  CHECK(script->written.empty());
+}
+
 TEST_CASE("on a record transport a message is a record") {
   const auto script = std::make_shared<Script>();
   script->kind = FERRY_RECORDS;

@@ -132,6 +132,25 @@ TEST_CASE("every problem of a file is reported at once, where it stands") {
         "14:21 /log/level: 'warn' is none of trace, debug, info, warning, error, off; did you mean 'warning'?");
 }
 
+TEST_CASE("what one key demands of another holds for what a variable makes of it") {
+  const auto problems = [](const std::string& keys) {
+    try {
+      (void)Config::parse(R"({"services": [{"name": "a", "listen": ["tcp://127.0.0.1:7000"], )" + keys + "}]}",
+                          "app.json");
+    } catch (const ConfigError& error) {
+      return error.problems().front().message;
+    }
+    return std::string();
+  };
+  CHECK(problems(R"("service": "echo", "framing": "${FERRY_NO_SUCH:-bytes}", "authkey": "k")") ==
+        "authkey needs \"framing\": \"messages\"");
+  CHECK(problems(R"("service": "echo", "framing": "${FERRY_NO_SUCH:-messages}", "authkey": "k")").empty());
+  CHECK(problems(R"("service": "${FERRY_NO_SUCH:-echo}", "to": "tcp://127.0.0.1:1")") == "only a relay has 'to'");
+  CHECK(problems(R"("service": "${FERRY_NO_SUCH:-relay}", "to": "tcp://127.0.0.1:1")").empty());
+  CHECK(problems(R"("service": "relay", "to": "tcp://127.0.0.1:7000")") ==
+        "the relay would connect to itself: it listens there, at line 1");
+}
+
 TEST_CASE("the message has one line per problem with file, line, column and pointer") {
   try {
     (void)parse("{\"a\": 1,\n \"b\": 2}");

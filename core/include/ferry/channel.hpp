@@ -22,7 +22,7 @@ namespace ferry {
 /// Calls other than destruction, assignment, close and abort need a channel that has a connection.
 class Channel {
  public:
-  Channel() noexcept = default;
+  Channel() noexcept;
   /// Takes the connection over; its settings give max_message and the handshake's bound.
   explicit Channel(Connection connection);
   Channel(Channel&&) noexcept;
@@ -58,8 +58,8 @@ class Channel {
   [[nodiscard]] Status receive_many(std::span<ConstBytes> messages, std::size_t& received,
                                     Deadline deadline = Deadline::never());
 
-  /// Holds back small messages until uncork() or 64 KiB have gathered; flush happens in the calling thread. What is
-  /// held back at close() or abort() is dropped. [writer]
+  /// Holds back small messages until uncork(), close(), shutdown_write() or 64 KiB have gathered; they leave in the
+  /// calling thread. abort() drops them. [writer]
   void cork() noexcept;
   /// Sends what is held back. After would_block, timed_out and interrupted it may be called again. [writer]
   [[nodiscard]] Status uncork(Deadline deadline = Deadline::never());
@@ -70,10 +70,12 @@ class Channel {
   void authenticate_as_client(std::string_view key, Deadline deadline = Deadline::never());
   void authenticate_as_listener(std::string_view key, Deadline deadline = Deadline::never());
 
-  /// As Connection's calls of the same names.
+  /// As Connection's calls of the same names. The first two send what is held back before, bounded by the `linger`
+  /// option; where that fails, shutdown_write() returns why and may be called again, and close() returns why and
+  /// aborts, so that the peer does not take the end for a complete one. Destruction closes.
   [[nodiscard]] Status shutdown_write() noexcept;
-  void interrupt() noexcept;
   Status close() noexcept;
+  void interrupt() noexcept;
   void abort() noexcept;
 
   /// Stays owned here. Bytes read or written beside the channel break its framing.

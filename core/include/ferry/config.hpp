@@ -86,15 +86,16 @@ struct Config {
   static Config parse(std::string_view text, const std::string& file);
   /// Reads and parses a file of at most max_config_bytes. Throws ConfigError or Error.
   static Config load(const std::filesystem::path& file);
+  /// As load(), and with the judgement of the plugins: that every scheme has one, every address is well formed and
+  /// every option is known and in range. All problems of both kinds come in one ConfigError. `plugin_dirs` go before
+  /// the file's own; what of the plugin policy has no effect is logged as a warning.
+  static Config load_checked(const std::filesystem::path& file,
+                             const std::vector<std::filesystem::path>& plugin_dirs = {});
 };
 
 /// Whether `text` is shaped like a link's name: a letter, then letters, digits, '_', '-' and '.', at most 64. No
 /// descriptor has that shape, so one text may name either.
 bool is_link_name(std::string_view text) noexcept;
-
-/// Checks what needs plugins: that every scheme loads, every address is well formed and every option is known and in
-/// range. Throws ConfigError with all problems.
-void check_against_plugins(const Config& config, const std::string& file, Registry& registry);
 
 /// The JSON Schema (2020-12) of the config, with the options of the given plugins. Pretty printed.
 std::string config_schema(const std::vector<const Plugin*>& plugins);

@@ -73,9 +73,10 @@ class Registry {
   Registry& operator=(const Registry&) = delete;
   ~Registry();
 
-  /// The plugin that serves a scheme: the file of its name in the first directory that has it, else the first plugin
-  /// that claims the scheme. Reads files the first time; it lives as long as the Registry. Throws Error(not_found)
-  /// listing where it looked, near misses, and the failures met.
+  /// The plugin that serves a scheme: the file of its name in the first directory that has a good one, else a file
+  /// whose name begins with the scheme's, else the first plugin that claims it. Logs a warning for a file of the
+  /// scheme's name that was refused on the way. Reads files the first time; the plugin lives as long as the Registry.
+  /// Throws Error(not_found) listing where it looked, near misses, and the failures met.
   const Plugin& for_scheme(std::string_view scheme);
   /// Loads one file, wherever it is, under the same checks; one already loaded is returned as it is. Throws Error with
   /// the reason.
@@ -94,6 +95,8 @@ class Registry {
   const Plugin& load_locked(const std::filesystem::path& file);
   const Plugin* try_load(const std::filesystem::path& file);
   const Plugin* find_scheme(std::string_view scheme) const;
+  std::vector<std::filesystem::path> candidates_for(std::string_view scheme) const;
+  void warn_of(const std::vector<std::filesystem::path>& refused, const Plugin& instead) const;
   void check_allowed(const std::filesystem::path& file) const;
   bool check_pin(const PluginFile& file) const;
   Error not_found(std::string_view scheme) const;

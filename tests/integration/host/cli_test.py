@@ -4,6 +4,7 @@
 """
 import json
 import os
+import pathlib
 import re
 import subprocess
 import sys
@@ -79,10 +80,35 @@ class Reports(TestCase):
         config = self.write("app.json", {"links": {"a": {"endpoints": ["tcp://127.0.0.1:1?nodelay=false"]}}})
         self.assertEqual(run("check", config).returncode, 0)
 
+    def test_check_finds_what_the_core_and_the_plugins_find_at_once(self):
+        config = self.write("app.json", {"lok": {}, "links": {"a": {"endpoints": ["tcp://127.0.0.1:99999"]}}})
+        report = json.loads(run("check", config, "--json").stdout)
+        self.assertEqual([p["pointer"] for p in report["problems"]], ["/lok", "/links/a/endpoints/0"])
+
+    def test_check_warns_of_a_policy_that_fits_no_file(self):
+        config = self.write("app.json", {"plugins": {"allow": ["tpc"]}, "plugin_dirs": ["absent"]})
+        done = run("check", config, "--plugin-dir", self.path("gone"))
+        self.assertEqual(done.returncode, 0)
+        errors = done.stderr.decode()
+        for words in ["plugins.allow names 'tpc'", "did you mean 'tcp'?", "absent, which is no folder", "gone is no folder"]:
+            self.assertIn(words, errors)
+
     def test_the_schema_has_the_options_of_the_plugins(self):
         schema = run("schema").stdout.decode()
         json.loads(schema)
         self.assertIn("nodelay", schema)
+
+    def test_a_bad_plugin_is_named_and_left_out_of_the_schema(self):
+        pathlib.Path(self.path("bad.so")).write_text("no library")
+        done = run("schema", "--plugin-dir", self.dir)
+        self.assertIn("bad.so", done.stderr.decode())
+        self.assertIn("nodelay", done.stdout.decode())
+
+    def test_a_refused_plugin_that_another_one_replaces_is_named(self):
+        pathlib.Path(self.path("tcp.so")).write_text("no library")
+        done = run("connect", "tcp://127.0.0.1:1", "--plugin-dir", self.dir)
+        self.assertEqual(done.returncode, 5)
+        self.assertIn("tcp.so was refused, and ", done.stderr.decode())
 
     def test_explain_says_where_each_value_is_from(self):
         config = self.write("app.json", {"transports": {"tcp": {"backlog": 77}},
