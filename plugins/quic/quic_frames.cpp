@@ -109,20 +109,18 @@ bool skip_frame(Reader& reader, std::uint8_t type) noexcept {
 
 }  // namespace
 
-std::size_t find_stops(std::span<const std::uint8_t> payload, std::span<StopSending> out) noexcept {
+void find_stops(std::span<const std::uint8_t> payload, std::vector<StopSending>& out) {
   Reader reader(payload);
-  std::size_t count = 0;
-  while (!reader.at_end() && count < out.size()) {
+  while (!reader.at_end()) {
     const std::uint8_t type = reader.byte();
     if (type != 0x05) {
-      if (!skip_frame(reader, type)) break;
+      if (!skip_frame(reader, type)) return;
       continue;
     }
     const std::uint64_t id = reader.integer();
     const std::uint64_t code = reader.integer();
-    if (!reader.failed()) out[count++] = {static_cast<std::int64_t>(id), code};
+    if (!reader.failed()) out.push_back({static_cast<std::int64_t>(id), code});
   }
-  return count;
 }
 
 }  // namespace ferry::quic

@@ -4,9 +4,9 @@
 // the peer will never open would wait for ever, and the peer's code would be lost.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <span>
+#include <vector>
 
 namespace ferry::quic {
 
@@ -15,8 +15,7 @@ struct StopSending {
   std::uint64_t code;
 };
 
-/// The first few in `payload`, a packet's decrypted content, which may be anything at all; returns how many. What is
-/// beyond the room is left to time.
-std::size_t find_stops(std::span<const std::uint8_t> payload, std::span<StopSending> out) noexcept;
+/// Appends those in `payload`, a packet's decrypted content, which may be anything at all. Throws std::bad_alloc.
+void find_stops(std::span<const std::uint8_t> payload, std::vector<StopSending>& out);
 
 }  // namespace ferry::quic

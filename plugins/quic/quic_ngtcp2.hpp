@@ -35,14 +35,9 @@ CloseReason reason_of_error(ngtcp2_conn* conn, int error);
 /// Writes a CONNECTION_CLOSE packet; returns its size, 0 when there is none to send.
 std::size_t write_close(ngtcp2_conn* conn, const CloseReason& reason, std::span<std::uint8_t> out, std::uint64_t now);
 
-/// The streams of which a packet said that its sender reads no more.
-struct Stops {
-  std::array<StopSending, 8> found;
-  std::size_t count = 0;
-};
-/// As ngtcp2_conn_read_pkt, and tells of the peer's stops, which ngtcp2 0.12 has no callback for.
+/// As ngtcp2_conn_read_pkt, and appends the peer's stops, which ngtcp2 0.12 has no callback for.
 int read_packet(ngtcp2_conn* conn, const ngtcp2_path& path, std::uint8_t ecn, std::span<const std::uint8_t> bytes,
-                std::uint64_t now, Stops& stops) noexcept;
+                std::uint64_t now, std::vector<StopSending>& stops) noexcept;
 
 /// A path between two addresses, which must outlive it.
 ngtcp2_path path_between(const SocketAddress& local, const SocketAddress& remote) noexcept;

@@ -331,10 +331,10 @@ void Session::on_packet(const Packet& packet, std::uint64_t now) {
   const ngtcp2_path path = path_between(packet.local, packet.remote);
   ++counters_.packets_received;
   counters_.bytes_received += packet.bytes.size();
-  Stops stops;
+  std::vector<StopSending> stops;
   const int result = read_packet(conn_, path, packet.ecn, packet.bytes, now, stops);
+  for (const StopSending& stop : stops) peer_stopped(stop);  // first: the packet may end the connection as well
   if (result != 0) return read_failed(result, now);
-  for (std::size_t i = 0; i < stops.count; ++i) peer_stopped(stops.found[i]);
   if (protocol_missing_) {
     const std::string text =
         server_ ? "the client names no application protocol" : "the server chose no application protocol";

@@ -266,6 +266,14 @@ Packet reset_stream() {  // of streams that were never opened, each once
   return frame;
 }
 
+/// The first that is heard of stream 0 is that nothing shall come on it, and in the same packet that all is over.
+Packet stop_and_close() {
+  Packet frame = {0x05, 0};
+  append_varint(frame, 4712);
+  frame.insert(frame.end(), {0x1d, 0, 0});
+  return frame;
+}
+
 int run(int argc, char** argv) {
   std::uint16_t port = 0;
   std::string kind, alpn = "ferry";
@@ -274,7 +282,8 @@ int run(int argc, char** argv) {
                                                    {"new_connection_id", new_connection_id},
                                                    {"retire_connection_id", retire_connection_id},
                                                    {"ping", ping},
-                                                   {"reset_stream", reset_stream}};
+                                                   {"reset_stream", reset_stream},
+                                                   {"stop_and_close", stop_and_close}};
   const std::map<std::string, void (Attacker::*)(std::uint64_t)> packets = {{"initials", &Attacker::initials},
                                                                             {"garbage", &Attacker::garbage},
                                                                             {"unknown", &Attacker::unknown},

@@ -84,6 +84,11 @@ class Hostile(QuicTestCase):
             with self.subTest(kind):
                 self.assertGreater(self.survive(kind, FRAMES)["frames"], 0)
 
+    def test_a_stop_counts_before_any_data_and_beside_a_close(self):
+        server = self.user_server()
+        self.attack(server.port, "stop_and_close", 8)
+        self.assertEqual(server.reports(1)[0]["write_code"], 4712)
+
     def test_a_path_that_damages_repeats_and_reorders(self):
         _, port = self.ferry_server()
         relay = self.relay(port, flip=0.05, truncate=0.05, duplicate=0.2, jitter_ms=3, seed=4)
