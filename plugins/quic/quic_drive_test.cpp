@@ -5,51 +5,21 @@
 
 #include <array>
 #include <atomic>
-#include <chrono>
-#include <fstream>
 #include <functional>
-#include <future>
 #include <memory>
-#include <string>
 #include <thread>
 #include <vector>
 
 #include "ferry/reactor.hpp"
-#include "ferry/runtime.hpp"
-#include "keygen/self_signed.hpp"
-#include "support/temporary_directory.hpp"
+#include "quic_test_world.hpp"
 
 using namespace ferry;
-using namespace std::chrono_literals;
+using namespace ferry::quic_test;
 
 namespace {
 
 constexpr int rounds = 300;
 using Bytes = std::array<std::byte, 64>;
-
-class World {
- public:
-  World() : runtime_(config()) {
-    const host::SelfSigned pair = host::make_self_signed({"localhost", "127.0.0.1"}, 24h);
-    std::ofstream(file("crt")) << pair.certificate_pem;
-    std::ofstream(file("key")) << pair.key_pem;
-  }
-  Listener listen() { return runtime_.listen("quic://127.0.0.1:0?cert=" + file("crt") + "&key=" + file("key")); }
-  Connection connect(const std::string& listener) {
-    return runtime_.connect_stream(listener.substr(0, listener.find('?')) + "?ca=" + file("crt"), 10s);
-  }
-
- private:
-  static Config config() {
-    Config out;
-    out.plugins.plugin_dirs = {FERRY_PLUGIN_DIR};
-    return out;
-  }
-  std::string file(const char* name) const { return (directory_.path() / name).string(); }
-
-  test::TemporaryDirectory directory_;
-  Runtime runtime_;
-};
 
 ReactorConnection::Handlers echo() {
   ReactorConnection::Handlers handlers;
