@@ -118,8 +118,8 @@ void Engine::settle() noexcept {
 
 void Engine::tell_and_leave() noexcept {
   tell_applications();
-  // A keeper that waits at the descriptor would not learn of what is left; one that naps sees to it when it is over.
-  if (napping_.load(std::memory_order_seq_cst) == awake) return settle_and_leave();
+  // Who waits at the descriptor would not learn of what is left; a keeper that naps sees to it when that is over.
+  if (somebody_waits()) return settle_and_leave();
   if (!leave()) settle_and_leave();
 }
 

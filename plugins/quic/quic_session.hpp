@@ -150,6 +150,7 @@ class Session final : public std::enable_shared_from_this<Session>, public Timed
   // Streams: quic_session_streams.cpp.
   std::shared_ptr<Stream> make_stream(std::int64_t id, std::uint64_t credit_step);
   void use_streams() noexcept;
+  void expect_news(Stream& asking);
   void tell_openers() noexcept;
   bool peer_opened(std::int64_t id);
   void peer_stopped(const StopSending& stop) noexcept;

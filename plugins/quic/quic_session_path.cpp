@@ -13,8 +13,7 @@ bool Session::may_move(Stream& asking) {
     throw Failure(FERRY_UNSUPPORTED, "the peer forbids moving");
   }
   if (confirmed_) return true;
-  asking.expect_news();
-  openers_.push_back(asking.shared_from_this());
+  expect_news(asking);
   return false;
 }
 

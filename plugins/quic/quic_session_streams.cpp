@@ -27,6 +27,13 @@ void Session::use_streams() noexcept {
   ngtcp2_conn_extend_max_offset(conn_, (windows_per_connection - 1) * settings_->window);
 }
 
+/// Its application may have given up waiting and come again any number of times.
+void Session::expect_news(Stream& asking) {
+  asking.expect_news();
+  const auto is_asking = [&](const auto& opener) { return opener.get() == &asking; };
+  if (std::none_of(openers_.begin(), openers_.end(), is_asking)) openers_.push_back(asking.shared_from_this());
+}
+
 void Session::tell_openers() noexcept {
   for (const auto& stream : openers_) stream->tell_news();
   openers_.clear();
@@ -35,8 +42,7 @@ void Session::tell_openers() noexcept {
 ferry_status Session::open_stream(Stream& asking, std::shared_ptr<Stream>& out) {
   if (conn_ == nullptr || phase() != Phase::established) return FERRY_RESET;
   if (ngtcp2_conn_get_streams_bidi_left(conn_) == 0) {
-    asking.expect_news();
-    openers_.push_back(asking.shared_from_this());
+    expect_news(asking);
     return FERRY_WOULD_BLOCK;
   }
   use_streams();
