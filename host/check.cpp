@@ -1,15 +1,14 @@
 // `ferry check`: every problem of a config file at once. `ferry schema`: the JSON Schema an editor checks it with.
 #include <filesystem>
 #include <iostream>
-#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "context.hpp"
-#include "ferry/probe.hpp"
 #include "json.hpp"
 #include "logging.hpp"
+#include "plugin_survey.hpp"
 
 namespace ferry::host {
 namespace {
@@ -42,25 +41,15 @@ ExitCode check(const Context& context, const std::string& file) {
   }
 }
 
-/// The good plugins of the search path, the first of each name. Each is met in a child before it is loaded here.
+/// Bad plugins are met in a child and left out.
 std::vector<const Plugin*> load_good(Registry& registry) {
   std::vector<const Plugin*> good;
-  std::set<std::string> names;
+  PluginSurvey survey;
   for (const std::filesystem::path& directory : registry.search_path()) {
     for (const std::filesystem::path& file : plugin_candidates(directory)) {
-      if (names.contains(file.stem().string())) continue;
-      const ProbeResult result = probe_plugin(file);
-      std::string reason = result.reason;
-      try {
-        if (result.loaded) good.push_back(&registry.load(file));
-      } catch (const Error& error) {
-        reason = error.detail();
-      }
-      if (reason.empty()) {
-        names.insert(file.stem().string());
-      } else {
-        log_line(FERRY_LOG_WARNING, "the schema is without {}: {}", file.string(), reason);
-      }
+      const auto [probe, hidden_by] = survey.look(file);
+      if (!probe.loaded) log_line(FERRY_LOG_WARNING, "the schema is without {}: {}", file.string(), probe.reason);
+      if (probe.loaded && hidden_by.empty()) good.push_back(&registry.load(file));
     }
   }
   return good;

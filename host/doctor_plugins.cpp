@@ -5,7 +5,7 @@
 
 #include "doctor_checks.hpp"
 #include "ferry/error.hpp"
-#include "ferry/probe.hpp"
+#include "plugin_survey.hpp"
 
 namespace ferry::host {
 namespace {
@@ -13,10 +13,10 @@ namespace {
 namespace fs = std::filesystem;
 
 /// Adds a finding per refused plugin and returns how many loaded.
-std::size_t examine_files(const std::vector<fs::path>& files, std::vector<Finding>& refused) {
+std::size_t examine_files(const std::vector<fs::path>& files, PluginSurvey& survey, std::vector<Finding>& refused) {
   std::size_t loaded = 0;
   for (const fs::path& file : files) {
-    const ProbeResult result = probe_plugin(file);
+    const ProbeResult result = survey.look(file).probe;
     if (result.loaded) {
       ++loaded;
     } else {
@@ -26,7 +26,8 @@ std::size_t examine_files(const std::vector<fs::path>& files, std::vector<Findin
   return loaded;
 }
 
-Finding examine_folder(const fs::path& folder, std::vector<Finding>& refused, std::size_t& loaded) {
+Finding examine_folder(const fs::path& folder, PluginSurvey& survey, std::vector<Finding>& refused,
+                       std::size_t& loaded) {
   Finding finding{"plugin folder " + folder.string(), "", ""};
   std::error_code ignored;
   if (!fs::exists(folder, ignored)) {
@@ -41,7 +42,7 @@ Finding examine_folder(const fs::path& folder, std::vector<Finding>& refused, st
     return finding;
   }
   const auto files = plugin_candidates(folder);
-  const std::size_t here = examine_files(files, refused);
+  const std::size_t here = examine_files(files, survey, refused);
   finding.found = std::to_string(here) + " of " + std::to_string(files.size()) + " plugins load";
   loaded += here;
   return finding;
@@ -53,9 +54,10 @@ std::vector<Finding> examine_plugins(const RegistryPolicy& policy) {
   std::vector<Finding> findings;
   std::size_t loaded = 0;
   const Registry registry(policy);
+  PluginSurvey survey;
   for (const fs::path& folder : registry.search_path()) {
     std::vector<Finding> refused;
-    findings.push_back(examine_folder(folder, refused, loaded));
+    findings.push_back(examine_folder(folder, survey, refused, loaded));
     for (Finding& finding : refused) findings.push_back(std::move(finding));
   }
   if (loaded == 0) {

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "context.hpp"
-#include "ferry/probe.hpp"
 #include "json.hpp"
+#include "plugin_survey.hpp"
 
 namespace ferry::host {
 namespace {
@@ -51,12 +51,16 @@ void print_option(const Json& option) {
                            option.value("help", ""));
 }
 
-void print_text(const fs::path& file, const ProbeResult& result) {
-  if (!result.loaded) {
-    std::cout << file.string() << "\n  REFUSED: " << result.reason << "\n";
+void print_text(const fs::path& file, const PluginSurvey::Finding& finding) {
+  if (!finding.probe.loaded) {
+    std::cout << file.string() << "\n  REFUSED: " << finding.probe.reason << "\n";
     return;
   }
-  const Json plugin = Json::parse(result.description);
+  if (!finding.hidden_by.empty()) {
+    std::cout << file.string() << "\n  not used: " << finding.hidden_by.string() << " comes first\n";
+    return;
+  }
+  const Json plugin = Json::parse(finding.probe.description);
   std::cout << fmt::format(
       "{} {} (ABI {}): {}\n  file          {}\n  schemes       {}\n  capabilities  {}\n  options\n",
       plugin.value("name", ""), plugin.value("version", ""), abi_of(plugin), plugin.value("description", ""),
@@ -68,15 +72,18 @@ ExitCode inspect(const Context& context, const std::string& which) {
   const Registry registry(context.registry_policy());
   Json all = Json::array();
   bool refused = false;
+  PluginSurvey survey;
   for (const fs::path& file : files_to_inspect(registry, which)) {
-    const ProbeResult result = probe_plugin(file);
+    const PluginSurvey::Finding finding = survey.look(file);
+    const ProbeResult& result = finding.probe;
     refused = refused || !result.loaded;
     if (!context.json) {
-      print_text(file, result);
+      print_text(file, finding);
       continue;
     }
     Json row = {{"path", file.string()}, {"loaded", result.loaded}};
     result.loaded ? row["plugin"] = Json::parse(result.description) : row["reason"] = result.reason;
+    if (!finding.hidden_by.empty()) row["hidden_by"] = finding.hidden_by.string();
     all.push_back(std::move(row));
   }
   if (context.json) print_json(all);

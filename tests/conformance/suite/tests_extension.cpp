@@ -2,6 +2,8 @@
 #include <algorithm>
 #include <fstream>
 #include <future>
+#include <string_view>
+#include <thread>
 
 #include "flow.hpp"
 #include "suite.hpp"
@@ -78,6 +80,79 @@ void lent_writes(Context& context) {
     position += used;
   }
   reading.get();
+}
+
+/// A call of an extension that has to wait keeps its deadline, and an interrupt ends it whenever it comes.
+/// @param fill  whether the client's direction is full, so that what sends has to wait
+/// @param call  the call on the client, by a deadline
+template <class Call>
+void expect_waits(Context& context, std::string_view what, bool fill, Call&& call) {
+  {
+    Pair pair = context.pair();
+    if (fill) static_cast<void>(fill_up(pair.client, most_bytes_in_flight));
+    expect_deadlines(what, [&](std::int64_t deadline) { return std::int64_t{call(pair.client, deadline)}; });
+  }
+  for (int round = 0; round < 10; ++round) {
+    Pair pair = context.pair();
+    if (fill) static_cast<void>(fill_up(pair.client, most_bytes_in_flight));
+    auto waiting = std::async(std::launch::async, [&] { return std::int64_t{call(pair.client, FERRY_FOREVER)}; });
+    const std::int64_t until = in(round % 4 * 20'000 + (round % 5 == 4 ? 3 * ms : 0));
+    while (now_ns() < until) std::this_thread::yield();
+    pair.client.interrupt();
+    expect(waiting.get(), {FERRY_INTERRUPTED}, concat(what, " after interrupt"));
+  }
+}
+
+void lent_views_are_waited_for(Context& context) {
+  expect_waits(context, "peek", false, [](Connection& end, std::int64_t deadline) {
+    const auto* lend = end.extension_as<ferry_lend>(FERRY_EXT_LEND);
+    const void* view = nullptr;
+    std::uint64_t size = 0;
+    const CallMark mark(Call::peek);
+    return lend->peek(end.get(), 1, &view, &size, deadline);
+  });
+  expect_waits(context, "reserve", true, [](Connection& end, std::int64_t deadline) {
+    const auto* lend = end.extension_as<ferry_lend>(FERRY_EXT_LEND);
+    void* view = nullptr;
+    std::uint64_t size = 0;
+    const CallMark mark(Call::reserve);
+    return lend->reserve(end.get(), end.info().max_view, &view, &size, deadline);
+  });
+}
+
+void descriptors_are_waited_for(Context& context) {
+  expect_waits(context, "receive of descriptors", false, [](Connection& end, std::int64_t deadline) {
+    const auto* passing = end.extension_as<ferry_fds>(FERRY_EXT_FDS);
+    std::uint8_t byte = 0;
+    std::int32_t fd = -1;
+    std::uint32_t count = 1;
+    const CallMark mark(Call::fds_receive);
+    return passing->receive(end.get(), &byte, 1, &fd, &count, deadline);
+  });
+  const OpenFile file(context.directory() / "passed");
+  expect_waits(context, "send of descriptors", true, [&](Connection& end, std::int64_t deadline) {
+    const auto* passing = end.extension_as<ferry_fds>(FERRY_EXT_FDS);
+    const std::vector<std::uint8_t> bytes(4096);
+    const auto fd = static_cast<std::int32_t>(file.handle());
+    const CallMark mark(Call::fds_send);
+    return passing->send(end.get(), bytes.data(), bytes.size(), &fd, 1, deadline);
+  });
+}
+
+void files_wait_for_room(Context& context) {
+  if (context.pair().client.extension_as<ferry_file>(FERRY_EXT_FILE) == nullptr) skip("the plugin sends no files");
+  const auto path = context.directory() / "content";
+  std::ofstream(path, std::ios::binary) << std::string(1u << 20, 'f');
+  const OpenFile file(path);
+  expect_waits(context, "file send", true, [&](Connection& end, std::int64_t deadline) {
+    const auto* sender = end.extension_as<ferry_file>(FERRY_EXT_FILE);
+    const CallMark mark(Call::file_send);
+    // As in write_until_status: a network transport may find room again.
+    for (;;) {
+      const std::int64_t sent = sender->send(end.get(), file.handle(), 0, 1u << 20, deadline);
+      if (sent <= 0) return sent;
+    }
+  });
 }
 
 void many_are_armed(Context& context) {
@@ -259,6 +334,8 @@ std::span<const Test> extension_tests() {
   static constexpr Test tests[] = {
       {"extension.peek", "lent reads: minimum, end, deadlines", FERRY_CAP_EPHEMERAL | FERRY_CAP_LENDING, lent_reads},
       {"extension.reserve", "lent writes arrive", FERRY_CAP_EPHEMERAL | FERRY_CAP_LENDING, lent_writes},
+      {"extension.lend_waits", "peek and reserve keep deadlines and are interrupted",
+       FERRY_CAP_EPHEMERAL | FERRY_CAP_LENDING, lent_views_are_waited_for},
       {"extension.arm_many", "connections are armed together, and each is woken alone", FERRY_CAP_EPHEMERAL,
        many_are_armed},
       {"extension.peer", "the peer's credentials are ours", FERRY_CAP_EPHEMERAL | FERRY_CAP_CREDENTIALS,
@@ -267,6 +344,10 @@ std::span<const Test> extension_tests() {
        descriptors_are_passed},
       {"extension.fds_unwanted", "descriptors that nobody takes are closed", FERRY_CAP_EPHEMERAL | FERRY_CAP_FD_PASSING,
        unwanted_descriptors_are_closed},
+      {"extension.fds_waits", "passing descriptors keeps deadlines and is interrupted",
+       FERRY_CAP_EPHEMERAL | FERRY_CAP_FD_PASSING, descriptors_are_waited_for},
+      {"extension.file_waits", "sending a file keeps deadlines and is interrupted", FERRY_CAP_EPHEMERAL,
+       files_wait_for_room},
       {"extension.file", "a file's content arrives", FERRY_CAP_EPHEMERAL, files_arrive_whole},
       {"extension.identity", "what the peer has proven is consistent", FERRY_CAP_EPHEMERAL | FERRY_CAP_IDENTITY,
        identity_is_consistent},

@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import unittest
@@ -135,6 +136,16 @@ class Reports(TestCase):
         self.assertTrue(rows["bad.so"]["reason"])
         self.assertTrue(rows["tcp.so"]["loaded"])
 
+    def test_inspect_says_which_of_two_files_of_one_name_is_used(self):
+        rows = json.loads(run("inspect", "tcp", "--json").stdout)
+        used = next(row["path"] for row in rows if row["loaded"] and "hidden_by" not in row)
+        shutil.copy(used, self.path("tcp.so"))
+        rows = json.loads(run("inspect", "tcp", "--json", "--plugin-dir", self.dir).stdout)
+        by_path = {row["path"]: row for row in rows}
+        self.assertNotIn("hidden_by", by_path[self.path("tcp.so")])
+        self.assertEqual(by_path[used]["hidden_by"], self.path("tcp.so"))
+        self.assertIn("not used: " + self.path("tcp.so"), run("inspect", "tcp", "--plugin-dir", self.dir).stdout.decode())
+
     def test_inspect_of_an_unknown_plugin_is_exit_code_4(self):
         self.assertEqual(run("inspect", "nosuch").returncode, 4)
 
@@ -166,6 +177,22 @@ class Reports(TestCase):
         code, rows = self.doctor("--plugin-dir", self.path("absent"))
         self.assertIn(code, (0, 1))
         self.assertEqual(rows["plugin folder " + self.path("absent")]["found"], "not there")
+
+    @unittest.skipUnless(os.geteuid() == 0, "only root gives a program to a group that it is not in")
+    def test_a_privileged_program_ignores_the_plugin_path_of_its_user(self):
+        if os.statvfs(self.dir).f_flag & os.ST_NOSUID:
+            self.skipTest("this file system has no privileged programs")
+        folder = self.path("theirs")
+        os.mkdir(folder)
+        program = self.path("ferry")
+        shutil.copy(FERRY, program)
+        command = [program, "doctor", "--json"]
+        for mode, is_searched in [(0o755, True), (0o2755, False)]:
+            os.chown(program, 0, 65534)  # after which the kernel clears the bits
+            os.chmod(program, mode)
+            done = subprocess.run(command, capture_output=True, env={**os.environ, "FERRY_PLUGIN_PATH": folder})
+            subjects = [row["subject"] for row in json.loads(done.stdout)]
+            self.assertEqual("plugin folder " + folder in subjects, is_searched, subjects)
 
     def test_a_log_as_json_is_json(self):
         done = run("connect", "tcp://127.0.0.1:1", "--log-format", "json")
