@@ -116,9 +116,15 @@ void serve_stream(Connection& stream) {
   (void)stream.close();
 }
 
-void serve_others(Connection& first) {
-  Listener listener = listen_for_streams(first);
-  Connection datagrams = open_datagrams(first);
+void serve_connection(Connection first) {
+  Listener listener;
+  Connection datagrams;
+  try {
+    listener = listen_for_streams(first);
+    datagrams = open_datagrams(first);
+  } catch (const Error&) {  // the peer has closed the connection already
+    return serve_stream(first);
+  }
   std::thread datagram_echo([&] {
     std::vector<std::byte> bytes(65536);
     for (IoResult got; (got = datagrams.read(bytes)).status == Status::ok;) {
@@ -126,20 +132,12 @@ void serve_others(Connection& first) {
     }
   });
   std::list<std::thread> threads;
+  threads.emplace_back([&] { serve_stream(first); });
   for (Connection stream; listener.try_accept(stream, Deadline::never()) == Status::ok;) {
     threads.emplace_back([&, own = std::make_shared<Connection>(std::move(stream))] { serve_stream(*own); });
   }
   for (std::thread& thread : threads) thread.join();
   datagram_echo.join();
-}
-
-void serve_connection(Connection first) {
-  std::thread thread([&] { serve_stream(first); });
-  try {
-    serve_others(first);
-  } catch (const Error&) {  // the peer has closed the connection already
-  }
-  thread.join();
 }
 
 void server(Runtime& runtime, const Options& options) {
