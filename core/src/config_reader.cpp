@@ -188,7 +188,10 @@ std::vector<ConfiguredEndpoint> ConfigReader::descriptors(const Value& value, bo
     is_list ? parsed = parse_endpoints(written->text) : parsed = {parse_endpoint(written->text)};
     for (Endpoint& endpoint : parsed) out.push_back({std::move(endpoint), {}, locate(value), written->is_hidden});
   } catch (const DescriptorError& error) {
-    problems_.add(locate_in_text(value, *written, error.offset()).value_or(locate(value)), error.reason());
+    const bool is_name = is_link_name(written->text);
+    problems_.add(
+        locate_in_text(value, *written, error.offset()).value_or(locate(value)),
+        error.reason() + (is_name ? "; a link's name stands alone, as a relay's \"to\", and in no list" : ""));
   }
   for (const ConfiguredEndpoint& configured : out) {
     for (const EndpointOption& option : configured.endpoint.options) {

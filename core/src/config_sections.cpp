@@ -137,7 +137,8 @@ ServiceConfig ConfigReader::read_service(const Value& value, const Config& confi
   return service;
 }
 
-/// A link's name (its endpoints are copied), descriptors, an endpoint object, or a list of descriptors and objects.
+/// A link's name (its endpoints are copied), descriptors, an endpoint object, or a list of descriptors and objects. A
+/// link with a key is refused: the relay's clients, who know nothing of it, would be the ones to prove it.
 void ConfigReader::read_target(const Value& value, const Config& config, ServiceConfig& service) {
   if (value.node->type == JsonNode::Type::array) {
     service.to = endpoints(value);
@@ -156,6 +157,10 @@ void ConfigReader::read_target(const Value& value, const Config& config, Service
   const auto link = config.links.find(name.text);
   if (link != config.links.end()) {
     service.to = link->second.endpoints;
+    if (link->second.authkey.empty()) return;
+    problem(value,
+            "a relay passes bytes on and cannot use the link's \"authkey\"; name the endpoints here instead, and "
+            "let the clients prove the key to them");
     return;
   }
   std::vector<std::string_view> names;

@@ -48,12 +48,15 @@ std::string authkey_of(const Runtime& runtime, const std::string& target) {
 ExitCode connect(const Context& context, const Arguments& arguments) {
   Runtime runtime = context.make_runtime(arguments.config);
   const Deadline deadline = deadline_of(arguments);
+  const std::string authkey = authkey_of(runtime, arguments.target);
+  if (!authkey.empty() && !arguments.messages) {
+    throw Failure(ExitCode::usage, "link '" + arguments.target + "' has an \"authkey\", which is for --messages alone");
+  }
   const auto endpoints = runtime.endpoints_of(arguments.target);
   if (endpoints.size() == 1) (void)runtime.resolve(endpoints.front());  // a missing plugin is no failed connection
   Connection connection = runtime.connect_stream(arguments.target, deadline);
   if (!arguments.messages) return finish(context, exchange_bytes(std::move(connection), deadline));
   Channel channel(std::move(connection));
-  const std::string authkey = authkey_of(runtime, arguments.target);
   if (!authkey.empty()) channel.authenticate_as_client(authkey, deadline);
   return finish(context, exchange_messages(std::move(channel), deadline));
 }

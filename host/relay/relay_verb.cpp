@@ -32,7 +32,16 @@ ServiceConfig as_service(const Arguments& arguments, const Runtime& runtime) {
   service.kind = ServiceKind::relay;
   service.listen = runtime.endpoints_of(arguments.listen);
   service.to = runtime.endpoints_of(arguments.connect);
-  if (runtime.config().links.contains(arguments.connect)) service.to_link = arguments.connect;
+  const auto link = runtime.config().links.find(arguments.connect);
+  if (link != runtime.config().links.end()) {
+    service.to_link = link->first;
+    if (!link->second.authkey.empty()) {
+      throw Failure(ExitCode::config,
+                    "link '" + link->first +
+                        "' has an \"authkey\", which a relay cannot use: it passes bytes on; name the "
+                        "endpoints instead, and let the clients prove the key to them");
+    }
+  }
   service.max_connections = arguments.max_connections;
   return service;
 }

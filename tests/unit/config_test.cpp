@@ -151,6 +151,25 @@ TEST_CASE("what one key demands of another holds for what a variable makes of it
         "the relay would connect to itself: it listens there, at line 1");
 }
 
+TEST_CASE("a relay's target is a link's name alone, and not that of a link with a key") {
+  const auto problems_of = [](const std::string& to) {
+    return problems(
+        R"({"links": { "keyed": { "endpoints": ["h:1"], "authkey": "k" }, "plain": { "endpoints": ["h:1"] } },
+"services": [{ "name": "a", "listen": ["h:2"], "service": "relay",
+"to": )" +
+        to + "}]}");
+  };
+  CHECK(problems_of(R"("keyed")") ==
+        "3:7 /services/0/to: a relay passes bytes on and cannot use the link's \"authkey\"; name the endpoints here "
+        "instead, and let the clients prove the key to them");
+  CHECK(problems_of(R"(["tcp://h:1", "plain"])") ==
+        "3:27 /services/0/to/1: neither scheme nor port; write scheme://address, host:port or an absolute path; a "
+        "link's name stands alone, as a relay's \"to\", and in no list");
+  CHECK(
+      problems_of(R"(["tcp://h:1,tcp://h:2"])") ==
+      "3:18 /services/0/to/0: a comma separates descriptors and only one is expected; write %2C for a comma within it");
+}
+
 TEST_CASE("the message has one line per problem with file, line, column and pointer") {
   try {
     (void)parse("{\"a\": 1,\n \"b\": 2}");

@@ -67,6 +67,23 @@ class Authkey(TestCase):
             self.assertEqual(done.returncode, code, done.stderr)
             self.assertEqual(done.stdout, b"one\ntwo\n" if code == 0 else b"")
 
+    def test_what_would_not_use_a_links_key_is_refused(self):
+        listener, target = self.listener()
+        link = {"links": {"engine": {"endpoints": [target], "authkey": KEY}}}
+        served = self.write("served.json", {**link, "services": [
+            {"name": "r", "listen": ["tcp://127.0.0.1:0"], "service": "relay", "to": "engine"}]})
+        for verb in ("check", "serve"):
+            done = run(verb, served)
+            self.assertEqual(done.returncode, 3)
+            self.assertIn(b"a relay passes bytes on and cannot use", done.stderr)
+        config = self.write("client.json", link)
+        done = run("relay", "tcp://127.0.0.1:0", "engine", "--config", config)
+        self.assertEqual(done.returncode, 3)
+        self.assertIn(b"a relay cannot use", done.stderr)
+        done = run("connect", "engine", "--config", config)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn(b"--messages", done.stderr)
+
     def test_a_ferry_client_that_names_no_key_is_told_so(self):
         _, (descriptor,) = self.echo(authkey=KEY)
         with multiprocessing.connection.Listener(("127.0.0.1", 0), authkey=KEY.encode()) as listener:
