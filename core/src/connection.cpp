@@ -224,7 +224,7 @@ IoResult Connection::write_record(std::span<const ConstBytes> pieces, Deadline d
 
 Status Connection::shutdown_write() noexcept {
   forget_room();
-  if (!FERRY_HAS(ops_, ferry_connection_ops, shutdown_write)) return Status::unsupported;
+  if (!half_closes()) return Status::unsupported;
   return static_cast<Status>(ops_->shutdown_write(raw_));
 }
 

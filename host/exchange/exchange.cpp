@@ -1,5 +1,8 @@
 #include "exchange/exchange.hpp"
 
+#include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <cstring>
 #include <functional>
 #include <thread>
@@ -7,6 +10,7 @@
 #include <vector>
 
 #include "ferry/authentication.hpp"
+#include "logging.hpp"
 #include "standard_streams.hpp"
 
 namespace ferry::host {
@@ -14,10 +18,15 @@ namespace {
 
 constexpr std::size_t buffer_bytes = 64u << 10;
 
+// Where the transport has no half-close nothing tells the peer that our input has ended, and most peers wait for that
+// before they end. From then on so long a silence ends the exchange.
+constexpr std::int64_t silence_ns = 1'000'000'000;
+
 // What both framings have in common. `send` consumes a run of standard input; `last` says that nothing follows.
 struct Wire {
+  bool half_closes;
   std::function<Status(ConstBytes input, bool last)> send;
-  std::function<Status(ConstBytes& received)> receive;
+  std::function<Status(ConstBytes& received, Deadline deadline)> receive;
   std::function<Status()> shutdown_write;
   std::function<void()> interrupt;
   std::function<Status()> close;
@@ -40,15 +49,24 @@ Ending pump_input(const Wire& wire, StandardInput& input, Deadline deadline) {
     if (const Status sent = wire.send({buffer.data(), got.size}, last); sent != Status::ok)
       return {sent, Place::sending};
     if (!last) continue;
-    const Status ended = wire.shutdown_write();
-    return ended == Status::ok || ended == Status::unsupported ? Ending{} : Ending{ended, Place::sending};
+    const Status ended = wire.half_closes ? wire.shutdown_write() : Status::ok;
+    return ended == Status::ok ? Ending{} : Ending{ended, Place::sending};
   }
 }
 
-Ending pump_output(const Wire& wire) {
+// `input_over` says that all of standard input was sent.
+Ending pump_output(const Wire& wire, const std::atomic<bool>& input_over, Deadline deadline) {
   for (;;) {
     ConstBytes received;
-    const Status status = wire.receive(received);
+    const bool nothing_to_send = input_over.load(std::memory_order_relaxed);
+    const std::int64_t silent_at = wire.half_closes ? FERRY_FOREVER : monotonic_now_ns() + silence_ns;
+    const Status status = wire.receive(received, Deadline::at_ns(std::min(silent_at, deadline.ns())));
+    if (status == Status::timed_out && silent_at < deadline.ns()) {
+      if (!nothing_to_send) continue;
+      log_line(FERRY_LOG_INFO, "ended after {} s of silence: the transport cannot tell the peer that the input ended",
+               silence_ns / 1'000'000'000);
+      return end_standard_output(), Ending{};
+    }
     if (status == Status::end) return end_standard_output(), Ending{};
     if (status != Status::ok) return {status, Place::receiving};
     if (!write_standard_output(received)) return {Status::io, Place::output};
@@ -89,14 +107,19 @@ void judge(ExchangeReport& report, const Ending& ending) {
   }
 }
 
-// The peer may end its direction and still read ours, so its end alone ends nothing - except at a terminal, where
-// nobody would know to press the end-of-file key.
+// The peer may end its direction and still read ours, so its end alone ends nothing - except where the transport has no
+// half-close, and at a terminal, where nobody would know to press the end-of-file key.
 ExchangeReport run(const Wire& wire, Deadline deadline) {
   StandardInput input;
   Ending sending;
-  std::thread sender([&] { sending = pump_input(wire, input, deadline); });
-  const Ending receiving = pump_output(wire);
-  if (receiving.status != Status::ok || input.is_terminal()) {
+  std::atomic<bool> input_over = false;
+  std::thread sender([&] {
+    sending = pump_input(wire, input, deadline);
+    input_over.store(true, std::memory_order_relaxed);
+  });
+  const Ending receiving = pump_output(wire, input_over, deadline);
+  const bool peer_is_gone = !wire.half_closes && !input_over.load(std::memory_order_relaxed);
+  if (receiving.status != Status::ok || peer_is_gone || input.is_terminal()) {
     input.cancel();
     wire.interrupt();
   }
@@ -143,14 +166,15 @@ ExchangeReport exchange_bytes(Connection connection, Deadline deadline) {
   std::uint64_t sent = 0;
   std::uint64_t received = 0;
   Wire wire;
+  wire.half_closes = connection.half_closes();
   wire.send = [&](ConstBytes input, bool) {
     if (input.empty()) return Status::ok;
     const IoResult written = connection.write(input, deadline);
     sent += written.size;
     return written.status;
   };
-  wire.receive = [&](ConstBytes& view) {
-    const IoResult got = connection.read(buffer, deadline);
+  wire.receive = [&](ConstBytes& view, Deadline until) {
+    const IoResult got = connection.read(buffer, until);
     received += got.size;
     view = ConstBytes(buffer).first(got.size);
     return got.status;
@@ -170,6 +194,7 @@ ExchangeReport exchange_messages(Channel channel, Deadline deadline) {
   std::uint64_t sent = 0;
   std::uint64_t received = 0;
   Wire wire;
+  wire.half_closes = channel.connection().half_closes();
   wire.send = [&](ConstBytes input, bool last) {
     return lines.feed(input, last, [&](ConstBytes message) {
       const Status status = channel.try_send(message, deadline);
@@ -177,9 +202,9 @@ ExchangeReport exchange_messages(Channel channel, Deadline deadline) {
       return status;
     });
   };
-  wire.receive = [&](ConstBytes& view) {
+  wire.receive = [&](ConstBytes& view, Deadline until) {
     ConstBytes message;
-    const Status status = channel.receive_view(message, deadline);
+    const Status status = channel.receive_view(message, until);
     if (status != Status::ok) return status;
     if (received == 0 && Authentication::is_challenge(message)) return Status::authentication;
     ++received;

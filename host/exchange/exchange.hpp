@@ -17,7 +17,8 @@ struct ExchangeReport {
   std::string problem;  ///< empty when ok
 };
 
-/// Bytes. The end of standard input ends our direction; the exchange goes on until the peer ends its own.
+/// Bytes. The end of standard input ends our direction; the exchange goes on until the peer ends its own. Where the
+/// transport has no half-close, it then goes on until a second of silence, and the peer's end is the end of both.
 ExchangeReport exchange_bytes(Connection connection, Deadline deadline);
 /// A line of standard input is a message, and a message received is printed as a line.
 ExchangeReport exchange_messages(Channel channel, Deadline deadline);

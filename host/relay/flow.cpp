@@ -12,6 +12,7 @@ Flow::Flow(Connection& source, Connection& sink) : source_(source), sink_(sink),
 
 Flow::Wait Flow::run(Scratch& scratch) {
   Wait wait = Wait::source;
+  drained_ = false;
   const std::uint64_t turn_ends_at = ledger_.in + turn_budget_bytes;
   while (step(scratch, wait)) {
     if (ledger_.in >= turn_ends_at) return pending_ ? Wait::sink : Wait::source;
@@ -108,12 +109,20 @@ MutableBytes Flow::keep_pending(std::size_t size) {
 }
 
 bool Flow::source_stopped(Status status, Wait& wait) {
-  if (status == Status::would_block) {
+  drained_ = status == Status::would_block;
+  if (drained_) {
     wait = Wait::source;
+    return false;
+  }
+  finished_ = true;
+  if (status != Status::end) {
+    status_ = status;
+    wait = Wait::source_failed;
+  } else if (source_.half_closes() && sink_.half_closes()) {
+    status_ = sink_.shutdown_write();
+    wait = Wait::ended;
   } else {
-    finished_ = true;
-    status_ = status == Status::end ? sink_.shutdown_write() : status;
-    wait = status == Status::end ? Wait::ended : Wait::source_failed;
+    wait = Wait::both_ended;
   }
   return false;
 }

@@ -44,6 +44,7 @@ class Flow {
     source,         ///< the source has nothing (or had its turn): wait until it can be read
     sink,           ///< the sink is full: wait until it can be written
     ended,          ///< the source ended and the sink was told; status() is ok, or why it could not be told
+    both_ended,     ///< the source ended, and a transport without half-close makes that the end of both directions
     source_failed,  ///< status() says why
     sink_failed,
   };
@@ -55,6 +56,8 @@ class Flow {
   Wait run(Scratch& scratch);
 
   bool finished() const noexcept { return finished_; }
+  /// True when the last run() left nothing behind: the source had no more, and the sink has all.
+  bool drained() const noexcept { return drained_; }
   Status status() const noexcept { return status_; }
   const FlowLedger& ledger() const noexcept { return ledger_; }
 
@@ -86,6 +89,7 @@ class Flow {
   FlowLedger ledger_;
   Status status_ = Status::ok;
   bool finished_ = false;
+  bool drained_ = false;
 };
 
 }  // namespace ferry::host

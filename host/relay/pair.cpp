@@ -51,11 +51,15 @@ void Pair::run(std::size_t flow) {
   if (flows_[flow].finished()) return;
   switch (flows_[flow].run(scratch_)) {
     case Flow::Wait::source:
+      if (last_words_ && flows_[flow].drained()) return conclude();
       return ends_[flow].readiness->want(FERRY_READ);
     case Flow::Wait::sink:
       return ends_[other(flow)].readiness->want(FERRY_WRITE);
     case Flow::Wait::source_failed:
       return abort(flows_[flow].status());
+    case Flow::Wait::both_ended:
+      last_words_ = true;
+      return flows_[other(flow)].finished() ? conclude() : run(other(flow));
     case Flow::Wait::ended:
     case Flow::Wait::sink_failed:
       // The sink may have sent its last words before it went: the reverse flow delivers them, and its end or reset

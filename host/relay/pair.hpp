@@ -1,7 +1,9 @@
 // Two connections relayed to each other on a reactor, until both directions have ended.
 //
 // How endings pass through:
-//   end of one direction    the other side's direction is ended (half-close); the pair lives on for the reverse
+//   end of one direction    the other side's direction is ended (half-close); the pair lives on for the reverse. Where
+//                           either transport has no half-close, what the other side has sent already is delivered; then
+//                           both are ended
 //   reset by one side       the other side is reset
 //   one side takes no more  what that side still sends is delivered first; then both are ended
 // A pair is never killed for being idle.
@@ -60,6 +62,7 @@ class Pair : public std::enable_shared_from_this<Pair> {
   std::array<Flow, 2> flows_;  // flow i reads from end i and writes to the other
   Done done_;
   Status status_ = Status::ok;
+  bool last_words_ = false;  // the pair ends once the reverse flow has no more at hand
   bool finishing_ = false;
   bool reported_ = false;
 };

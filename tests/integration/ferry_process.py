@@ -16,6 +16,8 @@ import threading
 import unittest
 
 FERRY = os.environ["FERRY_BIN"]
+# --plugin-dir of the fixture `nohalf://<port>`: TCP on the loopback, for plain sockets, without half-close.
+NOHALF = os.path.join(os.path.dirname(FERRY), os.pardir, "tests", "nohalf")
 LIMIT_S = 30  # of any single wait; sanitizers are slow, a machine may be busy
 
 

@@ -46,10 +46,9 @@ class Ferry:
             file.close()
 
 
-def run(*arguments, expect=0):
+def run(*arguments, expect=0, stdin=b""):
     """Runs ferry.exe to its end and returns what it printed, the errors when it is to fail."""
-    done = subprocess.run([WINE, FERRY, *map(str, arguments)], stdin=subprocess.DEVNULL, capture_output=True,
-                          timeout=LIMIT_S)
+    done = subprocess.run([WINE, FERRY, *map(str, arguments)], input=stdin, capture_output=True, timeout=LIMIT_S)
     text = done.stdout.decode().replace("\r\n", "\n")
     errors = done.stderr.decode().replace("\r\n", "\n")
     assert done.returncode == expect, f"exit code {done.returncode}: {text}{errors}"
@@ -60,8 +59,8 @@ def port_of(descriptor):
     return int(descriptor.rsplit(":", 1)[1])
 
 
-def exchange(port, data, half_close=True):
-    """What comes back from `port` for `data`: up to the end, where the way there carries one."""
+def exchange(port, data):
+    """What comes back from `port` for `data`, up to the end that answers ours."""
     with socket.create_connection(("127.0.0.1", port), LIMIT_S) as peer:
         peer.settimeout(LIMIT_S)
         received = bytearray()
@@ -71,9 +70,8 @@ def exchange(port, data, half_close=True):
                 sent += peer.send(data[sent:sent + (1 << 15)])
             else:
                 received += peer.recv(1 << 16)
-        if half_close:
-            peer.shutdown(socket.SHUT_WR)
-            received += peer.recv(1)
+        peer.shutdown(socket.SHUT_WR)
+        received += peer.recv(1)
         return bytes(received)
 
 
@@ -135,7 +133,13 @@ class FerryExe(unittest.TestCase):
         for spelling in (f"npipe://./pipe/{name}", f"tab.pipe://./pipe/{name}", rf"\\.\pipe\{name}"):
             port = port_of(self.start("relay", "tcp://127.0.0.1:0", spelling).listening()[0])
             data = os.urandom(1 << 18)
-            self.assertEqual(exchange(port, data, half_close=False), data)
+            self.assertEqual(exchange(port, data), data)
+
+    def test_connect_over_a_named_pipe_prints_the_answer_and_ends(self):
+        pipe = f"npipe://./pipe/connect-{os.getpid()}"
+        config = self.config({"services": [{"name": "e", "listen": [pipe], "service": "echo", "framing": "messages"}]})
+        self.start("serve", config).listening()
+        self.assertEqual(run("connect", pipe, "--messages", stdin=b"hello\n"), "hello\n")
 
     def test_relay_carries_tcp_over_shared_memory_and_back(self):
         shm = f"shm://relay-{os.getpid()}"

@@ -126,6 +126,8 @@ class Connection {
   bool holds_unread() const noexcept { return peeked_.begin != peeked_.end; }
   static constexpr std::size_t max_lent = std::size_t{16} << 20;
 
+  /// False: the transport has no half-close, an end is that of the whole connection. [any-thread]
+  bool half_closes() const noexcept { return FERRY_HAS(ops_, ferry_connection_ops, shutdown_write); }
   /// Ends our direction; unsupported where the transport cannot. [writer]
   [[nodiscard]] Status shutdown_write() noexcept;
   /// Every blocked and later call that would wait returns interrupted. [any-thread]

@@ -5,7 +5,7 @@ import socket
 import subprocess
 import unittest
 
-from ferry_process import FERRY, LIMIT_S, TestCase, receive_all, receive_exactly, reset, run
+from ferry_process import FERRY, LIMIT_S, NOHALF, TestCase, receive_all, receive_exactly, reset, run
 
 
 class Exchange(TestCase):
@@ -101,6 +101,34 @@ class Exchange(TestCase):
         self.assertEqual(receive_exactly(server, 3), b"abc")
         self.assertEqual((process.returncode, output), (0, b"12345"))
         self.assertEqual(json.loads(error), {"event": "ended", "sent": 3, "received": 5, "problem": ""})
+
+
+class WithoutHalfClose(TestCase):
+    """The transport cannot tell the peer that standard input has ended."""
+
+    def test_the_end_of_input_and_then_silence_end_it(self):
+        for service, options, data in (("bytes", [], b"hello"), ("messages", ["--messages"], b"hello\n")):
+            with self.subTest(framing=service):
+                config = self.write("echo.json", {"services": [
+                    {"name": "e", "listen": ["nohalf://0"], "service": "echo", "framing": service}]})
+                ferry = self.start("serve", config, "--plugin-dir", NOHALF, "--log-level", "debug")
+                done = run("connect", ferry.listening()[0], "--plugin-dir", NOHALF, *options, stdin=data)
+                self.assertEqual((done.returncode, done.stdout), (0, data), done.stderr)
+                self.assertIn(b"silence", done.stderr)
+                ferry.log.wait_for("session .* ended: success")
+                self.assertEqual(ferry.terminate(), 0)
+
+    def test_the_peers_end_ends_it_while_input_goes_on(self):
+        listener, descriptor = self.listener()
+        process = subprocess.Popen([FERRY, "connect", "nohalf://" + descriptor.rsplit(":", 1)[1], "--plugin-dir", NOHALF],
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        server = self.accept(listener)
+        server.sendall(b"all there is")
+        server.close()
+        self.assertEqual(process.stdout.read(), b"all there is")
+        self.assertEqual(process.wait(LIMIT_S), 0)
+        process.stdin.close()
+        process.stdout.close()
 
 
 if __name__ == "__main__":

@@ -2,14 +2,15 @@
 import hashlib
 import json
 import os
+import re
 import signal
 import socket
 import unittest
 
-from ferry_process import LIMIT_S, TestCase, dial, in_thread, receive_all, receive_exactly, reset, run
+from ferry_process import LIMIT_S, NOHALF, TestCase, dial, in_thread, receive_all, receive_exactly, reset, run
 
 
-class Relay(TestCase):
+class RelayCase(TestCase):
     def relay(self, target, *more, listen="tcp://127.0.0.1:0"):
         ferry = self.start("relay", listen, target, "--json", *more)
         descriptor = json.loads(ferry.output.wait_for(r"^\{.*listening.*\}$").group(0))["descriptor"]
@@ -22,6 +23,21 @@ class Relay(TestCase):
         client = self.dial(descriptor)
         return client, self.accept(target_listener)
 
+    def fill(self, client):
+        # Full once it stays full while the relay has had the time of a round trip to take more.
+        try:
+            client.send(bytes(1 << 16))
+        except BlockingIOError:
+            client.settimeout(0.5)
+            try:
+                client.send(b"x")
+            except TimeoutError:
+                raise BlockingIOError from None
+            finally:
+                client.setblocking(False)
+
+
+class Relay(RelayCase):
     def test_every_byte_arrives_both_ways(self):
         listener, target = self.listener()
         ferry, descriptor = self.relay(target)
@@ -119,19 +135,6 @@ class Relay(TestCase):
         self.assertGreater(ledger["unaccounted"], 0)
         self.assertEqual(ledger["unaccounted"], ledger["to_target"]["in"] - ledger["to_target"]["out"])
 
-    def fill(self, client):
-        # Full once it stays full while the relay has had the time of a round trip to take more.
-        try:
-            client.send(bytes(1 << 16))
-        except BlockingIOError:
-            client.settimeout(0.5)
-            try:
-                client.send(b"x")
-            except TimeoutError:
-                raise BlockingIOError from None
-            finally:
-                client.setblocking(False)
-
     def test_memory_is_bounded_when_the_target_does_not_read(self):
         listener, target = self.listener()
         ferry, descriptor = self.relay(target)
@@ -217,6 +220,72 @@ class Relay(TestCase):
         ferry.log.wait_for("relayed 1 connections")
         ferry.log.wait_for("to target  3 bytes in, 3 out")
         ferry.log.wait_for("0 bytes unaccounted for")
+
+
+class WithoutHalfClose(RelayCase):
+    """One side's transport has no half-close: the end of either direction is the end of the connection."""
+
+    def start_over(self, transport):
+        """A pair over tcp and a transport without half-close, `transport` being the target's."""
+        listener, target = self.listener()
+        port = target.rsplit(":", 1)[1]
+        target, listen = (f"nohalf://{port}", "tcp://127.0.0.1:0") if transport == "nohalf" else (target, "nohalf://0")
+        ferry, descriptor = self.relay(target, "--plugin-dir", NOHALF, "--log-level", "debug", "--drain-timeout", "1ms",
+                                       listen=listen)
+        client, server = self.join(listener, "tcp://127.0.0.1:" + re.search(r"\d+$", descriptor).group(0))
+        client.sendall(b"question")
+        self.assertEqual(receive_exactly(server, 8), b"question")
+        server.sendall(b"answer")
+        self.assertEqual(receive_exactly(client, 6), b"answer")
+        return ferry, client, server
+
+    def ends_in_order(self, ferry, connections=1):
+        ferry.log.wait_for("client .* ended: success", occurrence=connections)
+        self.assertEqual(ferry.terminate(), 0, ferry.log.text())
+        ledger = self.ledger(ferry)
+        self.assertEqual([ledger[key] for key in ("connections", "resets", "cut", "unaccounted")], [connections, 0, 0, 0])
+
+    def test_the_clients_end_ends_the_target(self):
+        for transport in ("nohalf", "tcp"):
+            with self.subTest(target=transport):
+                ferry, client, server = self.start_over(transport)
+                client.close()
+                self.assertEqual(receive_all(server), b"")
+                self.ends_in_order(ferry)
+
+    def test_the_targets_end_ends_the_client(self):
+        for transport in ("nohalf", "tcp"):
+            with self.subTest(target=transport):
+                ferry, client, server = self.start_over(transport)
+                server.close()
+                self.assertEqual(receive_all(client), b"")
+                self.ends_in_order(ferry)
+
+    def test_what_the_target_sent_before_the_clients_end_is_delivered(self):
+        ferry, client, server = self.start_over("nohalf")
+        server.setblocking(False)
+        with self.assertRaises(BlockingIOError):  # the client does not read: every buffer fills
+            while True:
+                self.fill(server)
+        client.shutdown(socket.SHUT_WR)
+        received = len(receive_all(client))
+        self.ends_in_order(ferry)
+        self.assertEqual(received, self.ledger(ferry)["to_client"]["in"] - len(b"answer"))
+
+    def test_no_client_leaves_a_descriptor_behind(self):
+        listener, target = self.listener()
+        ferry, descriptor = self.relay("nohalf://" + target.rsplit(":", 1)[1], "--plugin-dir", NOHALF,
+                                       "--log-level", "debug")
+        for count in range(1, 101):
+            client, server = self.join(listener, descriptor)
+            client.close()
+            self.assertEqual(receive_all(server), b"")
+            server.close()
+            ferry.log.wait_for("client .* ended", occurrence=count)
+            if count == 1:
+                before = ferry.open_descriptors()
+        self.assertEqual(ferry.open_descriptors(), before)
+        self.ends_in_order(ferry, connections=100)
 
 
 if __name__ == "__main__":
