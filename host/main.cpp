@@ -27,8 +27,7 @@ void report(const Context& context, const std::string& message) {
   }
 }
 
-ExitCode run(int argc, char** argv) {
-  Context context;
+ExitCode run(Context& context, int argc, char** argv) {
   CLI::App app("Carries bytes and messages between programs over whichever transport fits.", "ferry");
   app.require_subcommand(1);
   app.allow_windows_style_options(false);  // the same command line everywhere; a path may begin with a slash
@@ -56,9 +55,16 @@ ExitCode run(int argc, char** argv) {
 }
 
 }  // namespace
+
+int run_and_flush(int argc, char** argv) {
+  fill_closed_standard_streams();
+  Context context;
+  const ExitCode code = run(context, argc, argv);
+  if (std::cout.flush()) return static_cast<int>(code);
+  report(context, "write standard output: not all of the result could be written");
+  return static_cast<int>(code == ExitCode::ok ? ExitCode::operation : code);
+}
+
 }  // namespace ferry::host
 
-int main(int argc, char** argv) {
-  ferry::host::fill_closed_standard_streams();
-  return static_cast<int>(ferry::host::run(argc, argv));
-}
+int main(int argc, char** argv) { return ferry::host::run_and_flush(argc, argv); }

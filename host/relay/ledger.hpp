@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "exit_code.hpp"
+
 namespace ferry::host {
 
 /// Bytes of one direction: taken from the source, handed to the sink.
@@ -39,5 +41,10 @@ struct Ledger {
   }
   std::uint64_t unaccounted() const noexcept { return to_target.unaccounted() + to_client.unaccounted(); }
 };
+
+/// Prints it: a few lines on standard error, or with `json` one line on standard output.
+void print_ledger(const Ledger& ledger, bool json);
+/// data_incomplete when bytes are unaccounted for, else ok.
+ExitCode exit_code_of(const Ledger& ledger) noexcept;
 
 }  // namespace ferry::host

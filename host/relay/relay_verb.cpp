@@ -1,15 +1,12 @@
 // `ferry relay`: one relay without a config file, ending with its ledger.
-#include <spdlog/fmt/fmt.h>
-
-#include <iostream>
 #include <memory>
 #include <string>
 
 #include "context.hpp"
 #include "daemon.hpp"
-#include "json.hpp"
 #include "limits.hpp"
 #include "options.hpp"
+#include "relay/ledger.hpp"
 #include "serve/server.hpp"
 
 namespace ferry::host {
@@ -46,36 +43,6 @@ ServiceConfig as_service(const Arguments& arguments, const Runtime& runtime) {
   return service;
 }
 
-Json as_json(const FlowLedger& flow) {
-  return {{"in", flow.in}, {"out", flow.out}, {"spliced", flow.spliced}, {"unaccounted", flow.unaccounted()}};
-}
-
-void print_ledger(const Ledger& ledger, bool json) {
-  if (json) {
-    return print_json_line({{"event", "ledger"},
-                            {"connections", ledger.connections},
-                            {"connect_failures", ledger.connect_failures},
-                            {"resets", ledger.resets},
-                            {"cut", ledger.cut},
-                            {"to_target", as_json(ledger.to_target)},
-                            {"to_client", as_json(ledger.to_client)},
-                            {"unaccounted", ledger.unaccounted()}});
-  }
-  std::cerr << fmt::format(
-      "relayed {} connections: {} without a target, {} reset, {} cut\n"
-      "  to target  {} bytes in, {} out\n"
-      "  to client  {} bytes in, {} out\n"
-      "  {} bytes unaccounted for\n",
-      ledger.connections, ledger.connect_failures, ledger.resets, ledger.cut, ledger.to_target.in, ledger.to_target.out,
-      ledger.to_client.in, ledger.to_client.out, ledger.unaccounted());
-}
-
-ExitCode outcome(const Ledger& ledger, bool once) {
-  if (ledger.unaccounted() != 0) return ExitCode::data_incomplete;
-  if (once && ledger.connect_failures != 0) return ExitCode::connect;
-  return ExitCode::ok;
-}
-
 ExitCode relay(const Context& context, const Arguments& arguments) {
   const auto runtime = std::make_shared<Runtime>(context.make_runtime(arguments.config));
   const ServiceConfig service = as_service(arguments, *runtime);
@@ -92,8 +59,10 @@ ExitCode relay(const Context& context, const Arguments& arguments) {
   if (arguments.once) server.on_accept([&] { reactor.post([&] { daemon->drain_without_bound(); }); });
   server.apply({service}, runtime);
   daemon->run();
-  print_ledger(server.ledger(), context.json);
-  return outcome(server.ledger(), arguments.once);
+  const Ledger ledger = server.ledger();
+  print_ledger(ledger, context.json);
+  if (arguments.once && ledger.unaccounted() == 0 && ledger.connect_failures != 0) return ExitCode::connect;
+  return exit_code_of(ledger);
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 // `ferry serve`: runs the services of a config file, follows its changes, and drains when told to end.
 #include <memory>
+#include <sstream>
 #include <string>
 
 #include "context.hpp"
@@ -7,6 +8,7 @@
 #include "limits.hpp"
 #include "logging.hpp"
 #include "options.hpp"
+#include "relay/ledger.hpp"
 #include "serve/server.hpp"
 
 namespace ferry::host {
@@ -19,7 +21,11 @@ struct Arguments {
 
 // Nothing of the running configuration is touched before all of the new one has been found good.
 std::shared_ptr<Runtime> load_runtime(const Context& context, const std::string& file) {
-  return std::make_shared<Runtime>(context.load_checked_config(file));
+  const auto runtime = std::make_shared<Runtime>(context.load_checked_config(file));
+  if (runtime->config().services.empty()) {
+    throw Failure(ExitCode::config, file + ": no services to run; add them under \"services\"");
+  }
+  return runtime;
 }
 
 void reload(const Context& context, const std::string& file, Server& server) {
@@ -27,23 +33,15 @@ void reload(const Context& context, const std::string& file, Server& server) {
     const auto runtime = load_runtime(context, file);
     server.apply(runtime->config().services, runtime);
     log_line(FERRY_LOG_INFO, "reloaded {}", file);
-  } catch (const ConfigError& error) {
-    for (const auto& problem : error.problems()) {
-      log_line(FERRY_LOG_ERROR, "{}:{}:{} {}: {}", file, problem.line, problem.column, problem.pointer,
-               problem.message);
-    }
-    log_line(FERRY_LOG_ERROR, "{} has {} problems; going on with the configuration of before", file,
-             error.problems().size());
   } catch (const std::exception& error) {
-    log_line(FERRY_LOG_ERROR, "reload failed, going on with the configuration of before: {}", error.what());
+    log_line(FERRY_LOG_ERROR, "reload failed; going on with the configuration of before");
+    std::istringstream reasons(error.what());
+    for (std::string line; std::getline(reasons, line);) log_line(FERRY_LOG_ERROR, "{}", line);
   }
 }
 
 ExitCode serve(const Context& context, const Arguments& arguments) {
   const auto runtime = load_runtime(context, arguments.config);
-  if (runtime->config().services.empty()) {
-    throw Failure(ExitCode::config, arguments.config + ": no services to run; add them under \"services\"");
-  }
   raise_descriptor_limit();
   Reactor reactor;
   std::unique_ptr<Daemon> daemon;
@@ -54,7 +52,10 @@ ExitCode serve(const Context& context, const Arguments& arguments) {
                     [&server] { server.cut(); }, [&] { reload(context, arguments.config, server); }});
   server.apply(runtime->config().services, runtime);
   daemon->run();
-  return ExitCode::ok;
+  if (!server.has_relayed()) return ExitCode::ok;
+  const Ledger ledger = server.ledger();
+  print_ledger(ledger, context.json);
+  return exit_code_of(ledger);
 }
 
 }  // namespace

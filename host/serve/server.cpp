@@ -52,7 +52,10 @@ void Server::apply(const std::vector<ServiceConfig>& configs, const std::shared_
   Services services;
   Slots wanted = resolve(configs, runtime, services);
   Fresh fresh = listen_at_new(wanted);
-  for (const ServiceConfig& config : configs) services.at(config.name)->configure(config, runtime);
+  for (const ServiceConfig& config : configs) {
+    services.at(config.name)->configure(config, runtime);
+    has_relayed_ = has_relayed_ || config.kind == ServiceKind::relay;
+  }
   for (auto it = slots_.begin(); it != slots_.end();) {
     const auto kept = wanted.find(it->first);
     if (kept != wanted.end()) {
@@ -193,6 +196,7 @@ void Server::announce(const Slot& slot) const {
   } else {
     std::cout << "listening " << descriptor << std::endl;
   }
+  std::cout.clear();  // whoever read the readiness lines may be gone; the clients stay
 }
 
 void Server::retire_services(Services wanted) {

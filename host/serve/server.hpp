@@ -40,6 +40,8 @@ class Server {
   void stop_accepting();
   std::size_t live() const;
   void cut();
+  /// True once any service was a relay.
+  bool has_relayed() const noexcept { return has_relayed_; }
   /// Of all relays, those no longer configured included.
   Ledger ledger() const;
 
@@ -74,6 +76,7 @@ class Server {
   Services services_;
   std::vector<std::shared_ptr<Service>> retired_;  // no listener left, but perhaps connections
   Ledger ended_;                                   // of services that are gone
+  bool has_relayed_ = false;
   Slots slots_;
 };
 

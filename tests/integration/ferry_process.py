@@ -196,6 +196,21 @@ def receive_exactly(connection, size):
     return bytes(parts)
 
 
+def fill(connection):
+    """Sends until nothing more is taken: every buffer on the way is full. Full means that it stays so while a relay has
+    the time of a round trip to take more. Leaves the connection non-blocking."""
+    while True:
+        connection.setblocking(False)
+        try:
+            connection.send(bytes(1 << 16))
+        except BlockingIOError:
+            connection.settimeout(0.5)
+            try:
+                connection.send(b"x")
+            except TimeoutError:
+                return connection.setblocking(False)
+
+
 def reset(connection):
     """Closes a TCP socket so that its peer sees a reset."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")

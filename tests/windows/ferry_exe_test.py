@@ -18,11 +18,11 @@ LIMIT_S = 60
 class Ferry:
     """A running ferry.exe."""
 
-    def __init__(self, directory, *arguments):
+    def __init__(self, directory, *arguments, stdin=subprocess.DEVNULL):
         self.files = [open(tempfile.mkstemp(dir=directory)[1], "w+b") for _ in range(2)]
         prefix = os.environ["FERRY_WINE_PREFIX"]
         self.process = subprocess.Popen(
-            ["wine", FERRY, *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=self.files[0], stderr=self.files[1],
+            ["wine", FERRY, *map(str, arguments)], stdin=stdin, stdout=self.files[0], stderr=self.files[1],
             env={**os.environ, "WINEPREFIX": prefix, "WINEDEBUG": "-all", "WINEDLLOVERRIDES": "winedbg.exe=d"})
 
     def text(self, which):
@@ -46,9 +46,10 @@ class Ferry:
             file.close()
 
 
-def run(*arguments, expect=0, stdin=b""):
+def run(*arguments, expect=0):
     """Runs ferry.exe to its end and returns what it printed, the errors when it is to fail."""
-    done = subprocess.run([WINE, FERRY, *map(str, arguments)], input=stdin, capture_output=True, timeout=LIMIT_S)
+    done = subprocess.run([WINE, FERRY, *map(str, arguments)], stdin=subprocess.DEVNULL, capture_output=True,
+                          timeout=LIMIT_S)
     text = done.stdout.decode().replace("\r\n", "\n")
     errors = done.stderr.decode().replace("\r\n", "\n")
     assert done.returncode == expect, f"exit code {done.returncode}: {text}{errors}"
@@ -80,8 +81,8 @@ class FerryExe(unittest.TestCase):
         self.dir = tempfile.mkdtemp(prefix="ferry-")
         self.addCleanup(shutil.rmtree, self.dir)
 
-    def start(self, *arguments):
-        ferry = Ferry(self.dir, *arguments)
+    def start(self, *arguments, **popen):
+        ferry = Ferry(self.dir, *arguments, **popen)
         self.addCleanup(ferry.close)
         return ferry
 
@@ -139,7 +140,12 @@ class FerryExe(unittest.TestCase):
         pipe = f"npipe://./pipe/connect-{os.getpid()}"
         config = self.config({"services": [{"name": "e", "listen": [pipe], "service": "echo", "framing": "messages"}]})
         self.start("serve", config).listening()
-        self.assertEqual(run("connect", pipe, "--messages", stdin=b"hello\n"), "hello\n")
+        with open(os.path.join(self.dir, "input"), "w+") as stdin:
+            stdin.write("hello\n")
+            stdin.seek(0)
+            client = self.start("connect", pipe, "--messages", stdin=stdin)
+        self.assertEqual(client.process.wait(LIMIT_S), 0, client.text(1))
+        self.assertEqual(client.text(0), "hello\n")
 
     def test_relay_carries_tcp_over_shared_memory_and_back(self):
         shm = f"shm://relay-{os.getpid()}"

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import unittest
 
-from ferry_process import FERRY, TestCase, run
+from ferry_process import FERRY, LIMIT_S, TestCase, run
 
 PAGE = os.path.join(os.path.dirname(__file__), "../../../docs/reference/cli.md")
 BLOCK = re.compile(r"<!-- help:( \w+)? -->\n```text\n(.*?)```\n", re.DOTALL)
@@ -67,6 +67,16 @@ class Usage(TestCase):
 
 
 class Reports(TestCase):
+    def test_a_result_that_could_not_be_written_is_exit_code_1(self):
+        config = self.write("app.json", {})
+        for arguments in (["check", config], ["check", config, "--json"], ["schema"], ["inspect", "tcp", "--json"],
+                          ["explain", "tcp://h:1"], ["completion", "bash"], ["serve", "--help"], ["--version"],
+                          ["conform", "--list"]):
+            with self.subTest(arguments), open("/dev/full", "wb") as full:
+                done = subprocess.run([FERRY, *arguments], stdout=full, stderr=subprocess.PIPE, timeout=LIMIT_S)
+                self.assertEqual(done.returncode, 1, done.stderr)
+                self.assertIn(b"standard output", done.stderr)
+
     def test_check_reports_every_problem_in_its_place(self):
         config = self.write("app.json", '{\n  "servces": [],\n  "log": {"level": "loud"}\n}\n')
         done = run("check", config)

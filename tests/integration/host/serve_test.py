@@ -7,7 +7,7 @@ import socket
 import stat
 import unittest
 
-from ferry_process import TestCase, dial, in_thread, receive_all, receive_exactly, run
+from ferry_process import TestCase, dial, fill, in_thread, receive_all, receive_exactly, run
 
 ECHO = {"name": "echo", "listen": ["tcp://127.0.0.1:0"], "service": "echo"}
 
@@ -128,6 +128,43 @@ class Ending(TestCase):
             receive_all(client)
 
 
+class Ledger(TestCase):
+    def serve_relay(self, *arguments):
+        listener, target = self.listener()
+        relay = {"name": "relay", "listen": ["uds://" + self.path("relay.sock")], "service": "relay", "to": target}
+        config = self.write("app.json", {"services": [relay, ECHO]})
+        ferry = self.start("serve", config, *arguments)
+        ferry.output.wait_for("listening.*relay.sock")
+        client = self.dial("uds://" + self.path("relay.sock"))
+        return ferry, client, self.accept(listener)
+
+    def test_a_server_with_a_relay_ends_with_its_ledger(self):
+        for arguments in ([], ["--json"]):
+            with self.subTest(arguments):
+                ferry, client, server = self.serve_relay(*arguments)
+                client.sendall(b"abc")
+                receive_exactly(server, 3)
+                client.close()
+                server.close()
+                self.assertEqual(ferry.terminate(), 0)
+                if arguments:
+                    ledger = json.loads(ferry.output.lines[-1])
+                    self.assertEqual((ledger["event"], ledger["to_target"]["out"]), ("ledger", 3))
+                else:
+                    ferry.log.wait_for("to target  3 bytes in, 3 out")
+
+    def test_bytes_that_a_relay_could_not_deliver_are_exit_code_7(self):
+        ferry, client, _ = self.serve_relay("--json", "--drain-timeout", "1ms")
+        fill(client)
+        self.assertEqual(ferry.terminate(), 7)
+        self.assertGreater(json.loads(ferry.output.lines[-1])["unaccounted"], 0)
+
+    def test_a_server_without_relays_has_no_ledger(self):
+        ferry, _ = self.serve(ECHO)
+        self.assertEqual(ferry.terminate(), 0)
+        self.assertNotIn("relayed", ferry.log.text())
+
+
 class Reload(TestCase):
     def reload(self, ferry, *services):
         count = len(ferry.log.find("reloaded"))
@@ -139,9 +176,27 @@ class Reload(TestCase):
         ferry, (descriptor,) = self.serve(ECHO)
         self.write("app.json", {"services": [{**ECHO, "service": "ecko"}, {**ECHO, "name": "b", "framing": "lines"}]})
         ferry.signal(signal.SIGHUP)
+        ferry.log.wait_for("going on with the configuration of before")
         ferry.log.wait_for("/services/0/service")
         ferry.log.wait_for("/services/1/framing")
-        ferry.log.wait_for("going on with the configuration of before")
+        client = self.dial(descriptor)
+        client.sendall(b"same")
+        self.assertEqual(receive_exactly(client, 4), b"same")
+
+    def test_the_log_says_why_as_check_does(self):
+        ferry, _ = self.serve(ECHO)
+        config = self.write("app.json", '{"links": {"a": {"endpoints": ["tpc://h:1"]}},\n "services": []}')
+        said = run("check", config).stderr.decode().removeprefix("ferry: ").splitlines()
+        self.assertGreater(len(said), 1, said)
+        ferry.signal(signal.SIGHUP)
+        for line in said:
+            ferry.log.wait_for(re.escape(line) + "$")
+
+    def test_a_config_without_services_changes_nothing(self):
+        ferry, (descriptor,) = self.serve(ECHO)
+        self.write("app.json", {"services": []})
+        ferry.signal(signal.SIGHUP)
+        ferry.log.wait_for("no services to run")
         client = self.dial(descriptor)
         client.sendall(b"same")
         self.assertEqual(receive_exactly(client, 4), b"same")
@@ -206,7 +261,7 @@ class Reload(TestCase):
         ferry, (descriptor,) = self.serve(ECHO)
         self.write("app.json", {"services": [{**ECHO, "listen": [target]}]})
         ferry.signal(signal.SIGHUP)
-        ferry.log.wait_for("reload failed.*" + re.escape(target.removeprefix("tcp://")))
+        ferry.log.wait_for("listen .*" + re.escape(target.removeprefix("tcp://")))
         client = self.dial(descriptor)
         client.sendall(b"x")
         self.assertEqual(receive_exactly(client, 1), b"x")
@@ -240,7 +295,7 @@ class Reload(TestCase):
         wide = narrow.replace("127.0.0.1", "0.0.0.0")  # is opened before the address that is taken: keys are sorted
         self.write("app.json", {"services": [{**ECHO, "listen": [wide, target]}]})
         ferry.signal(signal.SIGHUP)
-        ferry.log.wait_for("reload failed.*" + re.escape(target.removeprefix("tcp://")))
+        ferry.log.wait_for("listen .*" + re.escape(target.removeprefix("tcp://")))
         self.dial(ferry.listening(2)[1])
         with self.assertRaises(ConnectionRefusedError):
             dial(narrow.replace("127.0.0.1", "127.0.0.2"))

@@ -5,9 +5,11 @@ import os
 import re
 import signal
 import socket
+import subprocess
+import time
 import unittest
 
-from ferry_process import LIMIT_S, NOHALF, TestCase, dial, in_thread, receive_all, receive_exactly, reset, run
+from ferry_process import FERRY, LIMIT_S, NOHALF, TestCase, dial, fill, in_thread, receive_all, receive_exactly, reset, run
 
 
 class RelayCase(TestCase):
@@ -22,19 +24,6 @@ class RelayCase(TestCase):
     def join(self, target_listener, descriptor):
         client = self.dial(descriptor)
         return client, self.accept(target_listener)
-
-    def fill(self, client):
-        # Full once it stays full while the relay has had the time of a round trip to take more.
-        try:
-            client.send(bytes(1 << 16))
-        except BlockingIOError:
-            client.settimeout(0.5)
-            try:
-                client.send(b"x")
-            except TimeoutError:
-                raise BlockingIOError from None
-            finally:
-                client.setblocking(False)
 
 
 class Relay(RelayCase):
@@ -125,25 +114,31 @@ class Relay(RelayCase):
         listener, target = self.listener()
         ferry, descriptor = self.relay(target, "--drain-timeout", "1ms")
         client, server = self.join(listener, descriptor)
-        client.setblocking(False)
-        with self.assertRaises(BlockingIOError):  # the target does not read: every buffer fills
-            while True:
-                self.fill(client)
+        fill(client)  # the target does not read: every buffer fills
         self.assertEqual(ferry.terminate(), 7)
         ledger = self.ledger(ferry)
         self.assertEqual(ledger["cut"], 1)
         self.assertGreater(ledger["unaccounted"], 0)
         self.assertEqual(ledger["unaccounted"], ledger["to_target"]["in"] - ledger["to_target"]["out"])
 
+    def test_a_ledger_that_could_not_be_written_is_exit_code_1(self):
+        listener, target = self.listener()
+        path = self.path("relay.sock")
+        with open("/dev/full", "wb") as full:
+            process = subprocess.Popen([FERRY, "relay", "uds://" + path, target, "--json", "--once"], stdout=full)
+        self.addCleanup(process.kill)
+        while not os.path.exists(path):
+            time.sleep(0.01)
+        self.dial("uds://" + path).close()
+        self.accept(listener).close()
+        self.assertEqual(process.wait(LIMIT_S), 1)
+
     def test_memory_is_bounded_when_the_target_does_not_read(self):
         listener, target = self.listener()
         ferry, descriptor = self.relay(target)
         client, server = self.join(listener, descriptor)
         before = ferry.resident_bytes()
-        client.setblocking(False)
-        with self.assertRaises(BlockingIOError):
-            while True:
-                self.fill(client)
+        fill(client)
         self.assertLess(ferry.resident_bytes() - before, 8 << 20)
         client.close()
         receive_all(server)
@@ -263,10 +258,7 @@ class WithoutHalfClose(RelayCase):
 
     def test_what_the_target_sent_before_the_clients_end_is_delivered(self):
         ferry, client, server = self.start_over("nohalf")
-        server.setblocking(False)
-        with self.assertRaises(BlockingIOError):  # the client does not read: every buffer fills
-            while True:
-                self.fill(server)
+        fill(server)  # the client does not read: every buffer fills
         client.shutdown(socket.SHUT_WR)
         received = len(receive_all(client))
         self.ends_in_order(ferry)
@@ -284,7 +276,7 @@ class WithoutHalfClose(RelayCase):
             ferry.log.wait_for("client .* ended", occurrence=count)
             if count == 1:
                 before = ferry.open_descriptors()
-        self.assertEqual(ferry.open_descriptors(), before)
+        self.assertLessEqual(ferry.open_descriptors(), before + 2)  # those of the last may be about to go
         self.ends_in_order(ferry, connections=100)
 
 
