@@ -8,6 +8,9 @@ install(TARGETS ferry)
 install(TARGETS ferry_probe RUNTIME DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/ferry) # opens suspect plugins apart from everything else
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/core/include/ferry TYPE INCLUDE)
 install(TARGETS ferry_core ferry_plugin_support EXPORT ferryTargets)
+if(TARGET ferry_c)
+  install(TARGETS ferry_c EXPORT ferryTargets)
+endif()
 get_property(plugins GLOBAL PROPERTY FERRY_PLUGINS)
 install(TARGETS ${plugins} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/ferry)
 

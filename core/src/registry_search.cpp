@@ -18,6 +18,8 @@ std::vector<fs::path> plugin_search_path(const RegistryPolicy& policy) {
       wanted.push_back(program.parent_path() / FERRY_PLUGINS_FROM_BIN);
       wanted.push_back(program.parent_path().parent_path() / "lib" / "ferry");
     }
+    const fs::path library = library_file();
+    if (!library.empty()) wanted.push_back(library.parent_path() / "ferry");
     wanted.emplace_back(FERRY_INSTALL_PLUGIN_DIR);
   }
   std::vector<fs::path> path;

@@ -1,3 +1,4 @@
+#include <dlfcn.h>
 #include <sys/auxv.h>
 
 #include <algorithm>
@@ -14,6 +15,15 @@ const std::string_view plugin_suffix = ".so";
 fs::path program_file() {
   std::error_code failure;
   return fs::read_symlink("/proc/self/exe", failure);
+}
+
+fs::path library_file() {
+  static const char here = 0;
+  Dl_info found{};
+  std::error_code failure;
+  if (::dladdr(&here, &found) == 0 || found.dli_fname == nullptr) return {};
+  const fs::path file = fs::canonical(found.dli_fname, failure);
+  return failure || file == program_file() ? fs::path() : file;
 }
 
 std::vector<fs::path> environment_plugin_dirs() {

@@ -20,6 +20,8 @@ fs::path program_file() {
   }
 }
 
+fs::path library_file() { return {}; }  // there is no libferry for Windows
+
 std::vector<fs::path> environment_plugin_dirs() {
   std::vector<fs::path> dirs;
   const std::wstring list = environment_variable(L"FERRY_PLUGIN_PATH");

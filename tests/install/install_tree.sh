@@ -10,7 +10,7 @@ trap 'if [ -n "$server" ]; then kill "$server"; wait "$server" || true; fi; rm -
 prefix=$work/prefix
 
 cmake --install "$build" --prefix "$prefix" >/dev/null
-for example in app plugins; do
+for example in app c plugins; do
   cmake -S "$source/docs/examples/$example" -B "$work/$example" -G Ninja -DCMAKE_PREFIX_PATH="$prefix" \
     -DFERRY_INCLUDE_DIR="$prefix/include" -DFERRY_PLUGIN_SUPPORT="$(echo "$prefix"/lib*/libferry_plugin_support.a)" >"$work/log" 2>&1 &&
     cmake --build "$work/$example" >>"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
@@ -31,3 +31,5 @@ echo "{ \"links\": { \"engine\": { \"endpoints\": [\"$descriptor\"] } } }" >"$wo
 # The application's executable is not beside the plugins: it is told where they are.
 reply=$(FERRY_PLUGIN_PATH=$(dirname "$prefix"/lib*/ferry/tcp.so) timeout 20 "$work/app/app" "$work/app.json")
 [ "$reply" = hello ] || { echo "expected hello, got $reply"; exit 1; }
+reply=$(timeout 20 "$work/c/c_app" "$work/app.json") || true
+[ "$reply" = hello ] || { echo "expected hello in C, got $reply"; exit 1; }
