@@ -68,7 +68,7 @@ MessageReceiver::MessageReceiver(Connection& connection)
     : connection_(connection), max_message_(connection.settings().max_message) {
   const ferry_connection_info facts = connection.info();
   format_ = frame_format_of(facts);
-  max_view_ = connection.lends() ? facts.max_view : 0;
+  max_view_ = connection.lends() && facts.kind == FERRY_STREAM ? facts.max_view : 0;
 }
 
 MessageReceiver::~MessageReceiver() { release(); }
@@ -80,13 +80,31 @@ Status MessageReceiver::receive(std::span<ConstBytes> messages, std::size_t& rec
     lent_at_ = parse_simple(format_, lent_at_, lent_end_, messages, max_message_, received);
     if (received > 0) return Status::ok;
   }
-  try {
-    if (connection_.kind() == FERRY_RECORDS) return receive_records(messages, received, deadline);
-    if (max_view_ > 0 && unread() == 0) return receive_lent(messages, received, deadline);
-    return receive_buffered(messages, received, deadline);
-  } catch (const std::bad_alloc&) {
-    return Status::no_resources;
+  if (max_view_ > 0 && unread() == 0) {
+    // The common case before all others: whole messages are there, or come while we spin.
+    give_back();
+    ConstBytes view;
+    const Status status = connection_.peek(view, python_header_bytes, deadline);
+    if (status == Status::ok) {
+      lent_begin_ = view.data();
+      lent_end_ = lent_begin_ + view.size();
+      lent_at_ = parse_simple(format_, lent_begin_, lent_end_, messages, max_message_, received);
+      if (received > 0) return Status::ok;
+      lent_begin_ = lent_at_ = lent_end_ = nullptr;
+    } else if (status != Status::end) {
+      return status;
+    }
   }
+  return receive_otherwise(messages, received, deadline);
+}
+
+Status MessageReceiver::receive_otherwise(std::span<ConstBytes> messages, std::size_t& received,
+                                          Deadline deadline) try {
+  if (connection_.kind() == FERRY_RECORDS) return receive_records(messages, received, deadline);
+  if (max_view_ > 0 && unread() == 0) return receive_lent(messages, received, deadline);
+  return receive_buffered(messages, received, deadline);
+} catch (const std::bad_alloc&) {
+  return Status::no_resources;
 }
 
 MessageReceiver::Parsed MessageReceiver::parse(ConstBytes bytes, std::span<ConstBytes> messages) const noexcept {

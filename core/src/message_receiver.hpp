@@ -43,6 +43,7 @@ class MessageReceiver {
     std::uint64_t wanted = 0;
   };
   Parsed parse(ConstBytes bytes, std::span<ConstBytes> messages) const noexcept;
+  Status receive_otherwise(std::span<ConstBytes> messages, std::size_t& received, Deadline deadline);
   Status receive_buffered(std::span<ConstBytes> messages, std::size_t& received, Deadline deadline);
   Status receive_lent(std::span<ConstBytes> messages, std::size_t& received, Deadline deadline);
   std::size_t given_out() const noexcept { return static_cast<std::size_t>(lent_at_ - lent_begin_); }
@@ -59,7 +60,7 @@ class MessageReceiver {
   Connection& connection_;
   std::uint64_t max_message_;
   FrameFormat format_;
-  std::uint64_t max_view_;  // 0: the transport does not lend
+  std::uint64_t max_view_;  // 0: the transport does not lend a stream
   // Of the transport's view: given out up to `lent_at_`. Pointers that each change alone: of a span, both halves would
   // be stored one by one and loaded as one, which the processor cannot forward.
   const std::byte* lent_begin_ = nullptr;

@@ -22,6 +22,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <utility>
 
 #include "ring_gathering.hpp"
 #include "ring_layout.hpp"
@@ -81,9 +82,13 @@ class RingHalf {
   }
   /// Between announce and confirm; one serves all the rings that were announced before it.
   void settle() const noexcept {
-    if (asymmetric_) Machine::heavy_barrier();
+    if (needs_barrier()) Machine::heavy_barrier();
   }
-  bool needs_barrier() const noexcept { return asymmetric_; }
+  /// After announce: whether the other side may look for sleepers without a fence.
+  bool needs_barrier() const noexcept {
+    // Pairs with the store in fence_less.
+    return asymmetric_ && other_fences_->load(std::memory_order_seq_cst) == 0;
+  }
   /// Bytes filled, or consumed, since the start.
   std::uint64_t position() const noexcept { return position_; }
   const RingCounters& counters() const noexcept { return counters_; }
@@ -92,8 +97,22 @@ class RingHalf {
  protected:
   using SleeperLine = Sleeper<Machine::template Atomic>;
 
-  RingHalf(SleeperLine& self, SleeperLine& other, std::byte* memory, std::uint64_t capacity, bool asymmetric) noexcept
-      : self_(&self), other_(&other), memory_(memory), mask_(capacity - 1), asymmetric_(asymmetric) {}
+  /// What one side stores for the other about sleeping.
+  struct Side {
+    SleeperLine* sleeper;
+    Word* fences;
+  };
+  RingHalf(Side self, Side other, std::byte* memory, std::uint64_t capacity, bool asymmetric) noexcept
+      : self_(self.sleeper),
+        other_(other.sleeper),
+        memory_(memory),
+        mask_(capacity - 1),
+        asymmetric_(asymmetric),
+        fences_(!asymmetric),
+        self_fences_(self.fences),
+        other_fences_(other.fences) {}
+  static Side writer_of(Control& control) noexcept { return {&control.writer, &control.writer_fences}; }
+  static Side reader_of(Control& control) noexcept { return {&control.reader, &control.reader_fences}; }
 
   static constexpr std::uint32_t to_word(Wake wake) noexcept { return static_cast<std::uint32_t>(wake); }
   std::byte* at(std::uint64_t position) const noexcept { return memory_ + (position & mask_); }
@@ -101,11 +120,11 @@ class RingHalf {
   /// and on x86 that store is the fence which the asymmetric barrier is there to save.
   template <class T>
   void store_shown(typename Machine::template Atomic<T>& to, T value) const noexcept {
-    if (asymmetric_) {
+    if (fences_) [[unlikely]] {
+      to.store(value, std::memory_order_seq_cst);
+    } else {
       to.store(value, std::memory_order_release);
       Machine::light_barrier();
-    } else {
-      to.store(value, std::memory_order_seq_cst);
     }
   }
 
@@ -117,13 +136,30 @@ class RingHalf {
     self_->kind.store(to_word(kind), std::memory_order_seq_cst);
   }
 
-  /// Shows `position`, and finds the sleeper that it wakes. Takes it out, so that it is woken once.
-  Wake show(typename Machine::template Atomic<std::uint64_t>& to, std::uint64_t position) noexcept {
+  /// Shows `position`, which is `size` bytes on, and finds the sleeper that it wakes. Takes it out, so that it is woken
+  /// once.
+  Wake show(typename Machine::template Atomic<std::uint64_t>& to, std::uint64_t position, std::uint64_t size) noexcept {
+    if (size >= Machine::fence_pays_bytes) {
+      fence_more();
+    } else if (fences_) [[unlikely]] {
+      fence_less();
+    }
     store_shown(to, position);
     // Pairs with the store in announce_until; seq_cst because without an asymmetric barrier it is what orders them.
     if (other_->kind.load(std::memory_order_seq_cst) == to_word(Wake::nobody)) [[likely]]
       return Wake::nobody;
     return take_sleeper(position);
+  }
+  void fence_more() noexcept {
+    steps_fenced_ = Machine::small_steps_fenced;
+    if (std::exchange(fences_, true)) return;
+    self_fences_->store(1, std::memory_order_relaxed);  // whoever sees it is seen by the look that follows
+  }
+  void fence_less() noexcept {
+    if (!asymmetric_ || --steps_fenced_ > 0) return;
+    fences_ = false;
+    // Pairs with the load in needs_barrier: a sleeper that did not see it is seen by every look from now on.
+    self_fences_->store(0, std::memory_order_seq_cst);
   }
   Wake take_sleeper(std::uint64_t position) noexcept {
     const std::uint64_t wanted = other_->position.load(std::memory_order_relaxed);
@@ -139,6 +175,11 @@ class RingHalf {
     return kind == to_word(Wake::blocked) ? Wake::blocked : Wake::polling;
   }
 
+  /// As known_positions.
+  std::uint64_t known_fences() const noexcept {
+    return std::uint64_t{fences_} << 4 | static_cast<std::uint64_t>(steps_fenced_);
+  }
+
   // What changes with every message comes first and stands together, on one line.
   std::uint64_t position_ = 0;
   RingCounters counters_;
@@ -147,6 +188,10 @@ class RingHalf {
   std::byte* memory_;
   std::uint64_t mask_;
   bool asymmetric_;
+  bool fences_;           // now
+  int steps_fenced_ = 0;  // small ones, to come
+  Word* self_fences_;
+  Word* other_fences_;
 };
 
 /// The producing half. One thread at a time, but for disarm.
@@ -162,7 +207,7 @@ class RingWriter : public RingHalf<Machine> {
   /// @param capacity    a power of two
   /// @param asymmetric  both processes are registered for barriers
   RingWriter(Control& control, std::byte* memory, std::uint64_t capacity, bool asymmetric) noexcept
-      : Half(control.writer, control.reader, memory, capacity, asymmetric), control_(&control) {}
+      : Half(Half::writer_of(control), Half::reader_of(control), memory, capacity, asymmetric), control_(&control) {}
 
   /// All the room there is as far as known, at least `minimum` (1…capacity). ok, not_now, reset, corrupt.
   RingStatus reserve(std::uint64_t minimum, std::span<std::byte>& room) noexcept {
@@ -181,13 +226,14 @@ class RingWriter : public RingHalf<Machine> {
   /// fill, and shows the reader everything filled. Every store here counts: it waits in the processor's store buffer
   /// behind those to the ring, whose lines come from the reader's cache, and a full buffer stops the writer.
   [[nodiscard]] Wake publish(std::uint64_t size = 0) noexcept {
-    if (size + held_ == 0) return Wake::nobody;
+    const std::uint64_t shown = held_ + size;
+    if (shown == 0) return Wake::nobody;
     const std::uint64_t tail = position_ + size;
     position_ = tail;
     if (held_ != 0) [[unlikely]]
       held_ = 0;
     ++this->counters_.publishes;
-    return this->show(control_->tail, tail);  // pairs with RingReader::refresh
+    return this->show(control_->tail, tail, shown);  // pairs with RingReader::refresh
   }
   std::uint64_t unpublished() const noexcept { return held_; }
   /// True when the reader has said that it reads no more.
@@ -229,7 +275,9 @@ class RingWriter : public RingHalf<Machine> {
 
  protected:
   /// All that it remembers between calls, in one number while positions are small: for the model.
-  std::uint64_t known_positions() const noexcept { return position_ << 32 | held_ << 16 | head_; }
+  std::uint64_t known_positions() const noexcept {
+    return this->known_fences() << 48 | position_ << 32 | held_ << 16 | head_;
+  }
 
  private:
   Control* control_;
@@ -248,7 +296,7 @@ class RingReader : public RingHalf<Machine> {
 
   /// Parameters as RingWriter's.
   RingReader(Control& control, std::byte* memory, std::uint64_t capacity, bool asymmetric) noexcept
-      : Half(control.reader, control.writer, memory, capacity, asymmetric), control_(&control) {}
+      : Half(Half::reader_of(control), Half::writer_of(control), memory, capacity, asymmetric), control_(&control) {}
 
   /// All that is unread as far as known, at least `minimum` (1…capacity). ok, not_now, ended, reset, corrupt; after
   /// ended and reset a smaller minimum gets what remains.
@@ -264,11 +312,13 @@ class RingReader : public RingHalf<Machine> {
     view = {this->at(position_), static_cast<std::size_t>(tail_ - position_)};
     return RingStatus::ok;
   }
+  /// Unread bytes, as far as known.
+  std::uint64_t known() const noexcept { return tail_ - position_; }
   /// Gives back the first `size` bytes of the view.
   [[nodiscard]] Wake consume(std::uint64_t size) noexcept {
     position_ += size;
     ++this->counters_.publishes;
-    return this->show(control_->head, position_);  // pairs with RingWriter::refresh
+    return this->show(control_->head, position_, size);  // pairs with RingWriter::refresh
   }
 
   /// Nothing more will be read: the writer gets reset from now on. Idempotent.
@@ -307,7 +357,7 @@ class RingReader : public RingHalf<Machine> {
 
  protected:
   /// All that it remembers between calls, in one number while positions are small: for the model.
-  std::uint64_t known_positions() const noexcept { return position_ << 16 | tail_; }
+  std::uint64_t known_positions() const noexcept { return this->known_fences() << 32 | position_ << 16 | tail_; }
 
  private:
   Control* control_;

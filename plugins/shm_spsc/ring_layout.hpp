@@ -34,9 +34,11 @@ struct RingControlOf {
   // The writer's.
   alignas(group_bytes) Atomic<std::uint64_t> tail;  // bytes published
   Atomic<std::uint32_t> ended;                      // a mark
+  Atomic<std::uint32_t> writer_fences;              // not 0: each look of the writer's follows a fence
   // The reader's.
   alignas(group_bytes) Atomic<std::uint64_t> head;  // bytes consumed
   Atomic<std::uint32_t> gone;                       // not 0: nothing more is read, ever
+  Atomic<std::uint32_t> reader_fences;              // as the writer's
   // Stored only around a sleep, so both sides may look at them after every step without a line moving.
   alignas(group_bytes) Sleeper<Atomic> reader;
   alignas(group_bytes) Sleeper<Atomic> writer;

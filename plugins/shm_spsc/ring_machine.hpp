@@ -6,7 +6,8 @@
 // message. membarrier(2) lets the side that goes to sleep pay alone: it makes every running thread of every registered
 // process pass a full barrier, and the other side's publish then needs to keep the compiler from reordering and nothing
 // more. Both processes must be registered, so it is agreed at the handshake; without it both sides use sequentially
-// consistent accesses.
+// consistent accesses. So does, for a while, a side that shows many bytes at once: beside their copying its fence costs
+// nothing, while the other's barrier would interrupt it.
 #pragma once
 
 #include <atomic>
@@ -21,6 +22,9 @@ namespace ferry::shm_spsc {
 struct SharedMachine {
   template <class T>
   using Atomic = std::atomic<T>;
+  /// Shown at once, so many bytes are worth a fence, and so are that many smaller steps after them.
+  static constexpr std::uint64_t fence_pays_bytes = std::uint64_t{32} << 10;
+  static constexpr int small_steps_fenced = 16;
   /// The frequent side's half: pairs with heavy_barrier.
   static void light_barrier() noexcept { std::atomic_signal_fence(std::memory_order_seq_cst); }
   /// The sleeper's half: on return every thread of the registered processes has passed a full barrier since the call.
@@ -44,6 +48,7 @@ static_assert(sizeof(std::atomic<std::uint64_t>) == 8 && sizeof(std::atomic<std:
 static_assert(std::is_standard_layout_v<RingControl> && alignof(RingControl) == group_bytes);
 static_assert(offsetof(RingControl, tail) == 0 && offsetof(RingControl, ended) == 8);
 static_assert(offsetof(RingControl, head) == group_bytes && offsetof(RingControl, gone) == group_bytes + 8);
+static_assert(offsetof(RingControl, writer_fences) == 12 && offsetof(RingControl, reader_fences) == group_bytes + 12);
 static_assert(offsetof(RingControl, reader) == 2 * group_bytes && offsetof(RingControl, writer) == 3 * group_bytes);
 static_assert(sizeof(Sleeper<SharedMachine::Atomic>) == 16 && sizeof(RingControl) == 4 * group_bytes);
 

@@ -20,6 +20,8 @@ using namespace ferry::shm_spsc;
 struct ModelMachine {
   template <class T>
   using Atomic = model::Atomic<T>;
+  static constexpr std::uint64_t fence_pays_bytes = 2;
+  static constexpr int small_steps_fenced = 1;
   static void light_barrier() noexcept { model::barrier(model::Action::light_barrier); }
   static void heavy_barrier() noexcept { model::barrier(model::Action::heavy_barrier); }
   static void relax() noexcept {}
@@ -28,13 +30,25 @@ using ModelWriter = RingWriter<ModelMachine>;
 using ModelReader = RingReader<ModelMachine>;
 
 /// Locations, in the order in which the control block makes them.
-enum Location : std::uint8_t { tail, ended, head, gone, reader_kind, reader_position, writer_kind, writer_position };
+enum Location : std::uint8_t {
+  tail,
+  ended,
+  writer_fences,
+  head,
+  gone,
+  reader_fences,
+  reader_kind,
+  reader_position,
+  writer_kind,
+  writer_position
+};
 
 struct Scenario {
   bool asymmetric = true;
   Wake sleep = Wake::blocked;
   std::uint64_t capacity = 2;
-  std::uint64_t bytes = 2;        // that the writer sends, one at a time
+  std::uint64_t bytes = 2;        // that the writer sends
+  std::uint64_t together_at = 9;  // one at a time, but two after so many: with a fence
   std::uint64_t minimum = 1;      // that the reader waits for
   std::uint64_t read_before = 9;  // the reader leaves after so many
   bool reader_looks_again = true;
@@ -88,15 +102,16 @@ void write_all(const Scenario& scenario) {
   for (std::uint64_t sent = 0; sent < scenario.bytes;) {
     model::checkpoint(ring.local_state());
     std::span<std::byte> room;
-    const RingStatus status = ring.reserve(1, room);
+    const std::uint64_t next = sent == scenario.together_at ? 2 : 1;
+    const RingStatus status = ring.reserve(next, room);
     if (status == RingStatus::reset) return;
     model::require(status == RingStatus::ok || status == RingStatus::not_now, "writer: unexpected status");
     if (status == RingStatus::ok) {
-      shared.bytes[sent % scenario.capacity].write(sent + 1);
-      ++sent;
-      ring.fill(1);
-      wake_reader(scenario, ring.publish());
-    } else if (scenario.writer_looks_again ? ring.arm(scenario.sleep, 1) : ring.announce_only(scenario.sleep, 1)) {
+      for (const std::uint64_t end = sent + next; sent < end; ++sent)
+        shared.bytes[sent % scenario.capacity].write(sent + 1);
+      wake_reader(scenario, ring.publish(next));
+    } else if (scenario.writer_looks_again ? ring.arm(scenario.sleep, next)
+                                           : ring.announce_only(scenario.sleep, next)) {
       sleep(ring, scenario.sleep);
     }
   }
@@ -195,6 +210,7 @@ TEST_CASE("no interleaving loses a byte or a wake-up") {
       Scenario{.asymmetric = true, .sleep = Wake::polling, .capacity = 2, .bytes = 2},
       Scenario{.asymmetric = true, .sleep = Wake::blocked, .capacity = 1, .bytes = 3, .read_before = 1},
       Scenario{.asymmetric = true, .sleep = Wake::polling, .capacity = 1, .bytes = 3, .read_before = 1},
+      Scenario{.asymmetric = true, .sleep = Wake::blocked, .capacity = 2, .bytes = 3, .together_at = 0},
       Scenario{.asymmetric = false, .sleep = Wake::blocked, .capacity = 1, .bytes = 2},
       Scenario{.asymmetric = false, .sleep = Wake::polling, .capacity = 1, .bytes = 2},
       Scenario{.asymmetric = false, .sleep = Wake::blocked, .capacity = 2, .bytes = 4, .minimum = 2},
@@ -215,6 +231,7 @@ TEST_CASE("no interleaving of longer runs loses a byte or a wake-up" * doctest::
       check({.asymmetric = asymmetric, .sleep = kind, .capacity = 2, .bytes = 4, .read_before = 2});
     }
     check({.asymmetric = asymmetric, .sleep = Wake::polling, .capacity = 1, .bytes = 3, .reader_is_a_loop = true});
+    check({.asymmetric = asymmetric, .capacity = 2, .bytes = 4, .together_at = 1});
   }
 }
 
@@ -231,6 +248,7 @@ TEST_CASE("the exploration finds what is wrong without any one of the protocol's
   const Scenario asymmetric{.asymmetric = true, .capacity = 1, .bytes = 2};
   const Scenario symmetric{.asymmetric = false, .capacity = 1, .bytes = 2};
   const Scenario leaving{.asymmetric = false, .capacity = 1, .bytes = 3, .read_before = 1};
+  const Scenario fencing{.asymmetric = true, .capacity = 2, .bytes = 3, .together_at = 0};
   constexpr auto relaxed = std::memory_order_relaxed;
   constexpr auto release = std::memory_order_release;
   constexpr auto acquire = std::memory_order_acquire;
@@ -249,6 +267,8 @@ TEST_CASE("the exploration finds what is wrong without any one of the protocol's
       {"order of the second look at the head", symmetric, Action::load, head, acquire, "lost wake-up"},
       {"order of the end before the look", symmetric, Action::store, ended, release, "lost wake-up"},
       {"order of leaving before the look", leaving, Action::store, gone, release, "lost wake-up"},
+      {"order of the last fence before a look", fencing, Action::store, writer_fences, release, "lost wake-up"},
+      {"order of the look for fences", fencing, Action::load, writer_fences, acquire, "lost wake-up"},
       {"order of the reader's announcement", symmetric, Action::store, reader_kind, release, "lost wake-up"},
       {"order of the look for the reader", symmetric, Action::load, reader_kind, acquire, "lost wake-up"},
       {"order of the writer's announcement", symmetric, Action::store, writer_kind, release, "lost wake-up"},

@@ -19,31 +19,32 @@ using namespace ferry::shm_spsc;
 
 constexpr std::size_t capacity = 4096;
 
-/// A ring of one page in memory of this process, mapped twice in a row.
+/// A ring in memory of this process, mapped twice in a row.
 class TestRing {
  public:
-  explicit TestRing(bool asymmetric = false) : asymmetric_(asymmetric) {
+  explicit TestRing(bool asymmetric = false, std::size_t size = capacity) : asymmetric_(asymmetric), size_(size) {
     if (asymmetric) REQUIRE(register_for_barriers());
     const int file = ::memfd_create("ring", MFD_CLOEXEC);
     REQUIRE(file >= 0);
-    REQUIRE(::ftruncate(file, capacity) == 0);
-    void* const both = ::mmap(nullptr, 2 * capacity, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    REQUIRE(::ftruncate(file, static_cast<off_t>(size)) == 0);
+    void* const both = ::mmap(nullptr, 2 * size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     REQUIRE(both != MAP_FAILED);
     memory_ = static_cast<std::byte*>(both);
-    for (std::byte* half : {memory_, memory_ + capacity})
-      REQUIRE(::mmap(half, capacity, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, file, 0) == half);
+    for (std::byte* half : {memory_, memory_ + size})
+      REQUIRE(::mmap(half, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, file, 0) == half);
     ::close(file);
   }
   TestRing(const TestRing&) = delete;
   TestRing& operator=(const TestRing&) = delete;
-  ~TestRing() { ::munmap(memory_, 2 * capacity); }
+  ~TestRing() { ::munmap(memory_, 2 * size_); }
 
-  RingWriter<> writer() { return {*control_, memory_, capacity, asymmetric_}; }
-  RingReader<> reader() { return {*control_, memory_, capacity, asymmetric_}; }
+  RingWriter<> writer() { return {*control_, memory_, size_, asymmetric_}; }
+  RingReader<> reader() { return {*control_, memory_, size_, asymmetric_}; }
   RingControl& control() { return *control_; }
 
  private:
   bool asymmetric_;
+  std::size_t size_;
   std::unique_ptr<RingControl> control_ = std::make_unique<RingControl>();
   std::byte* memory_ = nullptr;
 };
@@ -166,6 +167,24 @@ TEST_CASE("a sleeper is woken once, when there is what it asked for") {
     CHECK(writer.counters().wakes.value() == 1);
     CHECK(reader.counters().wakes.value() == 1);
   }
+}
+
+TEST_CASE("who shows much at once fences then and for some steps more, and the other side sleeps without a barrier") {
+  constexpr std::size_t much = SharedMachine::fence_pays_bytes;
+  TestRing ring(true, 2 * much);
+  RingWriter writer = ring.writer();
+  RingReader reader = ring.reader();
+  CHECK(reader.needs_barrier());
+  put(writer, much);
+  CHECK_FALSE(reader.needs_barrier());
+  CHECK(writer.needs_barrier());
+  take(reader, much);
+  CHECK_FALSE(writer.needs_barrier());
+  for (int step = 1; step < SharedMachine::small_steps_fenced; ++step) put(writer, 1);
+  CHECK_FALSE(reader.needs_barrier());
+  put(writer, 1);
+  CHECK(reader.needs_barrier());
+  CHECK_FALSE(TestRing(false).reader().needs_barrier());
 }
 
 TEST_CASE("sixteen pieces cost one publish and one wake-up at most") {

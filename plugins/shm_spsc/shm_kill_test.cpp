@@ -39,6 +39,8 @@ struct DyingMachine {
    private:
     std::atomic<T> value_;
   };
+  static constexpr std::uint64_t fence_pays_bytes = SharedMachine::fence_pays_bytes;
+  static constexpr int small_steps_fenced = SharedMachine::small_steps_fenced;
   static void light_barrier() noexcept { step(); }
   static void heavy_barrier() noexcept { step(), SharedMachine::heavy_barrier(); }
   static void relax() noexcept {}

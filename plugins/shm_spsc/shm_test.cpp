@@ -310,6 +310,29 @@ TEST_CASE("after the nap a blocked reader and writer are woken by bytes, by room
   CHECK(pair.client.write("still") == 5);
 }
 
+TEST_CASE("who waits for a large message sleeps for a part of it at a time") {
+  const TemporaryDirectory directory;
+  const RawTransport transport(ferry_plugin_v1);
+  const RawListener listener = transport.listen(directory / "s");
+  const RawPair pair = shm_pair(transport, listener);
+  const std::string part(64u << 10, 'p');
+  std::uint64_t size = 0;
+  std::thread reader([&] {
+    const void* view = nullptr;
+    const auto* lend = pair.server.extension<ferry_lend>(FERRY_EXT_LEND);
+    CHECK(lend->peek(pair.server.get(), 5 * part.size(), &view, &size, soon()) == FERRY_OK);
+  });
+  until_read_sleeps(pair.server, 1);
+  CHECK(pair.client.write_all(part) == FERRY_OK);
+  CHECK(figure(pair.client, "readers_woken") == 0);
+  CHECK(pair.client.write_all(part) == FERRY_OK);
+  CHECK(figure(pair.client, "readers_woken") == 1);
+  until_read_sleeps(pair.server, 2);
+  for (int i = 0; i < 3; ++i) CHECK(pair.client.write_all(part) == FERRY_OK);
+  reader.join();
+  CHECK(size == 5 * part.size());
+}
+
 TEST_CASE("views run on over the ring's end, up to their limit") {
   const TemporaryDirectory directory;
   const RawTransport transport(ferry_plugin_v1);
