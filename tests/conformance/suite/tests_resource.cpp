@@ -185,7 +185,8 @@ std::span<const Test> resource_tests() {
   static constexpr Test tests[] = {
       {"resource.cycles", "hundreds of connections leave no descriptor, thread or memory behind", FERRY_CAP_EPHEMERAL,
        open_and_close, 60},
-      {"resource.failures", "failed connects and listens leave nothing behind", FERRY_CAP_EPHEMERAL, failed_connects},
+      {"resource.failures", "failed connects and listens leave nothing behind", FERRY_CAP_EPHEMERAL, failed_connects,
+       60},
       {"resource.transports", "transports leave nothing behind", 0, transports},
       {"resource.close_on_exec", "every descriptor is close-on-exec", FERRY_CAP_EPHEMERAL,
        descriptors_are_close_on_exec},

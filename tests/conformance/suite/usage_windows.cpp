@@ -5,6 +5,9 @@
 #include <winternl.h>
 
 #include <array>
+#include <bit>
+#include <span>
+#include <vector>
 
 #include "check.hpp"
 #include "usage.hpp"
@@ -12,18 +15,44 @@
 namespace ferry::conformance {
 namespace {
 HANDLE handle_of(std::int64_t handle) noexcept { return reinterpret_cast<HANDLE>(handle); }
+
+// The system's table of all handles, as NtQuerySystemInformation gives it; winternl.h has it not.
+struct SystemHandle {
+  void* object;
+  ULONG_PTR process;
+  ULONG_PTR handle;
+  ULONG access;
+  USHORT trace;
+  USHORT type;
+  ULONG attributes;
+  ULONG reserved;
+};
+
+struct SystemHandles {
+  ULONG_PTR count;
+  ULONG_PTR reserved;
+  SystemHandle first[1];
+};
+
 }  // namespace
 
 CountAllocations count_allocations = nullptr;
 
-// Handles are multiples of four, given out from the lowest free one upwards. The pseudo-handles and the C run-time
-// library's descriptors are others.
+// One question for all of them: to ask for each number there can be takes a second under Wine.
 std::set<int> open_descriptors() {
+  const auto every_handle = std::bit_cast<SYSTEM_INFORMATION_CLASS>(64);  // SystemExtendedHandleInformation
+  constexpr LONG too_short = static_cast<LONG>(0xC0000004);               // STATUS_INFO_LENGTH_MISMATCH
+  std::vector<std::uint64_t> buffer(1 << 15);
+  LONG status = 0;
+  const auto bytes = [&] { return static_cast<ULONG>(buffer.size() * sizeof(buffer[0])); };
+  while ((status = ::NtQuerySystemInformation(every_handle, buffer.data(), bytes(), nullptr)) == too_short) {
+    buffer.resize(2 * buffer.size());
+  }
+  require(status >= 0, "the system does not tell which handles are open");
+  const auto& table = *reinterpret_cast<const SystemHandles*>(buffer.data());
   std::set<int> open;
-  constexpr int most = 1 << 16;
-  for (int handle = 4; handle < most; handle += 4) {
-    DWORD flags = 0;
-    if (::GetHandleInformation(handle_of(handle), &flags) != FALSE) open.insert(handle);
+  for (const SystemHandle& entry : std::span(table.first, table.count)) {
+    if (entry.process == ::GetCurrentProcessId()) open.insert(static_cast<int>(entry.handle));
   }
   return open;
 }
