@@ -11,12 +11,17 @@ constexpr std::int64_t ms_ns = 1'000'000;
 constexpr std::int64_t slice_ns = 10 * ms_ns;          // between looks at an interrupt that could not get an event
 constexpr std::int64_t longest_wait_ms = 0x7fff'ffff;  // INFINITE is a value of its own
 
-/// Sleeps on `handle` beside `waker` unless that is null; FERRY_OK for `handle`, FERRY_INTERRUPTED for the waker alone.
-ferry_status wait_beside(HANDLE handle, HANDLE waker, std::int64_t deadline_ns) noexcept {
-  const std::array<HANDLE, 2> handles{handle, waker};
-  const int first = wait_until(std::span(handles).first(waker == nullptr ? 1 : 2), deadline_ns);
+constexpr std::size_t most_handles = 2;  // that one call of a connection sleeps on
+
+/// Sleeps on `handles` beside `waker` unless that is null; FERRY_OK for a handle, FERRY_INTERRUPTED for the waker
+/// alone.
+ferry_status wait_beside(std::span<const HANDLE> handles, HANDLE waker, std::int64_t deadline_ns) noexcept {
+  std::array<HANDLE, most_handles + 1> all;
+  std::copy(handles.begin(), handles.end(), all.begin());
+  all[handles.size()] = waker;
+  const int first = wait_until(std::span(all).first(handles.size() + (waker == nullptr ? 0 : 1)), deadline_ns);
   if (first < 0) return first;
-  return first == 0 ? FERRY_OK : FERRY_INTERRUPTED;
+  return static_cast<std::size_t>(first) < handles.size() ? FERRY_OK : FERRY_INTERRUPTED;
 }
 
 }  // namespace
@@ -44,22 +49,27 @@ int wait_until(std::span<const HANDLE> handles, std::int64_t deadline_ns) noexce
   }
 }
 
-ferry_status wait_signalled(HANDLE handle, std::int64_t deadline_ns, Interrupt& interrupt) noexcept {
+ferry_status wait_signalled(std::span<const HANDLE> handles, std::int64_t deadline_ns, Interrupt& interrupt) noexcept {
   for (;;) {
-    if (::WaitForSingleObject(handle, 0) == WAIT_OBJECT_0) return FERRY_OK;
+    if (wait_until(handles, FERRY_NO_WAIT) >= 0) return FERRY_OK;
     if (deadline_ns == FERRY_NO_WAIT) return FERRY_WOULD_BLOCK;
     const int waker = interrupt.descriptor();
     if (waker == Interrupt::raised) return FERRY_INTERRUPTED;
-    if (waker >= 0) return wait_beside(handle, event_handle(waker), deadline_ns);
+    if (waker >= 0) return wait_beside(handles, event_handle(waker), deadline_ns);
     const std::int64_t slice_end_ns = std::min(deadline_ns, monotonic_ns() + slice_ns);
-    const ferry_status status = wait_beside(handle, nullptr, slice_end_ns);
+    const ferry_status status = wait_beside(handles, nullptr, slice_end_ns);
     if (status != FERRY_TIMED_OUT || slice_end_ns == deadline_ns) return status;
   }
 }
 
+ferry_status wait_signalled(HANDLE handle, std::int64_t deadline_ns, Interrupt& interrupt) noexcept {
+  return wait_signalled(std::span(&handle, 1), deadline_ns, interrupt);
+}
+
 ferry_status wait_signalled(HANDLE handle, std::int64_t deadline_ns, const ferry_cancel* cancel) noexcept {
   const bool cancellable = cancel != nullptr && cancel->handle != -1;
-  return wait_beside(handle, cancellable ? reinterpret_cast<HANDLE>(cancel->handle) : nullptr, deadline_ns);
+  return wait_beside(std::span(&handle, 1), cancellable ? reinterpret_cast<HANDLE>(cancel->handle) : nullptr,
+                     deadline_ns);
 }
 
 }  // namespace ferry::plugin

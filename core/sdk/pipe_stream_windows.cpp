@@ -1,11 +1,17 @@
 #include <algorithm>
+#include <array>
 #include <cstring>
+#include <span>
 
 #include "ferry/sdk/os_error.hpp"
 #include "ferry/sdk/pipe_stream.hpp"
 #include "lasting_failure.hpp"
 
 namespace ferry::plugin {
+namespace {
+constexpr int most_reads = 16;  // of one look at the input
+}  // namespace
+
 PipeStream::PipeStream(UniqueHandle pipe) : pipe_(std::move(pipe)) {
   // What ends at once is not reported: start_write sees it.
   const bool quiet = ::SetFileCompletionNotificationModes(pipe_.get(), FILE_SKIP_COMPLETION_PORT_ON_SUCCESS) != FALSE;
@@ -15,15 +21,19 @@ PipeStream::PipeStream(UniqueHandle pipe) : pipe_(std::move(pipe)) {
 
 PipeStream::~PipeStream() {
   if (write_under_way_) ::CancelIoEx(pipe(), &writing_);
+  // The system must have let go of the memory, and the pool of us, before they can be freed.
+  while (arm(FERRY_WRITE) == FERRY_ARMED) ::WaitForSingleObject(writable_.get(), INFINITE);
   ::WaitForThreadpoolIoCallbacks(pool_io_, FALSE);
-  ::CloseThreadpoolIo(pool_io_);
   cancel_read();
+  pipe_.reset();
+  ::CloseThreadpoolIo(pool_io_);
 }
 
 std::int64_t PipeStream::read(void* data, std::uint64_t size, std::int64_t deadline_ns) noexcept {
   if (size == 0) return 0;
-  while (!have_input()) {
+  for (bool late = false; !have_input(); late = deadline_passed(deadline_ns)) {
     if (read_failure_ != FERRY_OK) return read_failure_;
+    if (late) return out_of_time(deadline_ns);  // writes of nothing may come for ever
     const ferry_status status = wait_signalled(readable_.get(), deadline_ns, interrupt_);
     if (status != FERRY_OK) return status;
   }
@@ -61,7 +71,15 @@ ferry_status PipeStream::pollable(ferry_interest interest, ferry_pollable& out) 
 }
 
 ferry_status PipeStream::finish(std::int64_t deadline_ns) noexcept {
-  if (const ferry_status status = await_write(deadline_ns); status != FERRY_OK) return status;
+  while (arm(FERRY_WRITE) == FERRY_ARMED) {
+    discard_input();  // the peer may have to write before it reads
+    if (deadline_passed(deadline_ns)) return out_of_time(deadline_ns);
+    const std::array<HANDLE, 2> handles{writable_.get(), readable_.get()};
+    const std::size_t count = read_failure_ == FERRY_OK ? 2 : 1;  // a failure leaves its event set
+    const ferry_status status = wait_signalled(std::span(handles).first(count), deadline_ns, interrupt_);
+    if (status != FERRY_OK) return status;
+  }
+  if (write_failure_ != FERRY_OK) return write_failure_;
   // A pipe keeps what was written when our handle is closed: the peer reads our end after the last byte.
   cancel_read();
   read_failure_ = FERRY_END;
@@ -69,14 +87,20 @@ ferry_status PipeStream::finish(std::int64_t deadline_ns) noexcept {
   return FERRY_OK;
 }
 
-/// True when there are bytes to take; else a read is under way, or has failed.
+/// True when there are bytes to take; else a read is under way, has failed, or too many in a row brought nothing: then
+/// the event is still set.
 bool PipeStream::have_input() noexcept {
-  for (;;) {
+  for (int reads = 0; reads < most_reads; ++reads) {
     if (taken_ < received_) return true;
     if (read_failure_ != FERRY_OK) return false;
     if (!read_under_way_) start_read();
     if (!settle_read()) return false;
   }
+  return taken_ < received_;
+}
+
+void PipeStream::discard_input() noexcept {
+  for (int pieces = 0; pieces < most_reads && have_input(); ++pieces) taken_ = received_;
 }
 
 void PipeStream::start_read() noexcept {

@@ -27,7 +27,10 @@ int wait_until(std::span<const HANDLE> handles, std::int64_t deadline_ns) noexce
 /// `interrupt` is or gets raised, or FERRY_WOULD_BLOCK, TIMED_OUT, IO.
 ferry_status wait_signalled(HANDLE handle, std::int64_t deadline_ns, Interrupt& interrupt) noexcept;
 
-/// The same for a connect: interrupted by `cancel`, which may be null or hold handle -1.
+/// The same for the first of one or two handles.
+ferry_status wait_signalled(std::span<const HANDLE> handles, std::int64_t deadline_ns, Interrupt& interrupt) noexcept;
+
+/// As for one handle, in a connect: interrupted by `cancel`, which may be null or hold handle -1.
 ferry_status wait_signalled(HANDLE handle, std::int64_t deadline_ns, const ferry_cancel* cancel) noexcept;
 
 }  // namespace ferry::plugin

@@ -45,7 +45,7 @@ class PipeStream {
   void interrupt() noexcept { interrupt_.raise(); }                                    // [any-thread]
 
   /// The ABI's finish: until the system has taken the last write, whose bytes outlive our handle, which is then closed.
-  /// [owner]
+  /// Input is discarded meanwhile. [owner]
   ferry_status finish(std::int64_t deadline_ns) noexcept;
 
  private:
@@ -54,6 +54,7 @@ class PipeStream {
 
   // The reader's.
   bool have_input() noexcept;
+  void discard_input() noexcept;
   void start_read() noexcept;
   bool settle_read() noexcept;
   void fail_read(int error) noexcept;
