@@ -15,11 +15,19 @@ bool is_cancelled(const ferry_cancel* cancel) noexcept {
          ::WaitForSingleObject(reinterpret_cast<HANDLE>(cancel->handle), 0) == WAIT_OBJECT_0;
 }
 
-/// None when every instance is busy. Without SECURITY_IDENTIFICATION the server could act in our name.
-UniqueHandle open_instance(const std::wstring& name) {
-  UniqueHandle pipe(::CreateFileW(name.c_str(), GENERIC_READ | GENERIC_WRITE, 0, nullptr, OPEN_EXISTING,
+/// None when every instance is busy. Writing is asked for alone and not with GENERIC_WRITE, which has the right to
+/// serve the pipe in it. Without SECURITY_IDENTIFICATION the server could act in our name.
+UniqueHandle open_instance(const std::wstring& name, PipeServer server) {
+  UniqueHandle pipe(::CreateFileW(name.c_str(), GENERIC_READ | FILE_WRITE_DATA, 0, nullptr, OPEN_EXISTING,
                                   FILE_FLAG_OVERLAPPED | SECURITY_SQOS_PRESENT | SECURITY_IDENTIFICATION, nullptr));
-  if (pipe) return pipe;
+  if (pipe) {
+    if (::GetFileType(pipe.get()) != FILE_TYPE_PIPE) throw Failure(FERRY_INVALID, "what has this name is no pipe");
+    if (server == PipeServer::trusted && !is_trusted_owner(pipe.get())) {
+      throw Failure(FERRY_PERMISSION,
+                    "another user serves this pipe; with option any_server=true it is used all the same");
+    }
+    return pipe;
+  }
   const auto error = static_cast<int>(::GetLastError());
   if (error == ERROR_PIPE_BUSY) return {};
   if (error == ERROR_FILE_NOT_FOUND)
@@ -27,11 +35,16 @@ UniqueHandle open_instance(const std::wstring& name) {
   throw os_failure(error);
 }
 
+/// Whatever the system says: the client that waits has no part in it, and it may be better after a while.
+Failure no_instance(int error) {
+  return Failure(FERRY_NO_RESOURCES, "cannot wait for a further client: " + os_text(error), error);
+}
+
 }  // namespace
 
 PipeAcceptor::PipeAcceptor(std::wstring name, const PipeSettings& settings, SecurityDescriptor security)
     : name_(std::move(name)), settings_(settings), security_(std::move(security)), waiting_(make_instance(true)) {
-  static_cast<void>(has_client());
+  static_cast<void>(has_news());
 }
 
 /// The system must have let go of the memory before it can be freed.
@@ -54,13 +67,14 @@ UniqueHandle PipeAcceptor::make_instance(bool first) const {
   if (first && (error == ERROR_ACCESS_DENIED || error == ERROR_PIPE_BUSY)) {
     throw Failure(FERRY_ADDRESS_IN_USE, "somebody serves this pipe already: stop it or choose another name", error);
   }
-  throw os_failure(error, "cannot make an instance of the pipe");
+  if (first) throw os_failure(error, "cannot serve the pipe");
+  throw no_instance(error);
 }
 
-/// True when the waiting instance has a client; else a wait for one is under way.
-bool PipeAcceptor::has_client() noexcept {
+/// True when the waiting instance has a client, or cannot wait for one; else a wait is under way.
+bool PipeAcceptor::has_news() noexcept {
   for (;;) {
-    if (has_client_) return true;
+    if (has_client_ || failure_ != 0) return true;
     if (!under_way_) {
       connecting_ = {};
       connecting_.hEvent = event_.get();
@@ -70,8 +84,8 @@ bool PipeAcceptor::has_client() noexcept {
         under_way_ = error == ERROR_IO_PENDING;
         has_client_ = error == ERROR_PIPE_CONNECTED;  // between the making of the instance and the wait
         if (error == ERROR_NO_DATA) ::DisconnectNamedPipe(waiting_.get());  // it came and went
-        if (has_client_) ::SetEvent(event_.get());
-        if (!under_way_ && !has_client_ && error != ERROR_NO_DATA) return false;
+        if (!under_way_ && !has_client_ && error != ERROR_NO_DATA) failure_ = static_cast<int>(error);
+        if (has_client_ || failure_ != 0) ::SetEvent(event_.get());
       }
       if (!under_way_) continue;
     }
@@ -86,19 +100,20 @@ bool PipeAcceptor::has_client() noexcept {
 }
 
 UniqueHandle PipeAcceptor::accept(std::int64_t deadline_ns, ferry_status& why_not) {
-  while (!has_client()) {
+  while (!has_news()) {
     why_not = wait_signalled(event_.get(), deadline_ns, interrupt_);
     if (why_not != FERRY_OK) return {};
   }
+  if (const int error = std::exchange(failure_, 0); error != 0) throw no_instance(error);
   UniqueHandle next = make_instance(false);  // before: a client that cannot be taken now stays where it is
   UniqueHandle connected = std::exchange(waiting_, std::move(next));
   has_client_ = false;
   ::ResetEvent(event_.get());
-  static_cast<void>(has_client());
+  static_cast<void>(has_news());
   return connected;
 }
 
-std::int32_t PipeAcceptor::arm() noexcept { return has_client() ? FERRY_READY : FERRY_ARMED; }
+std::int32_t PipeAcceptor::arm() noexcept { return has_news() ? FERRY_READY : FERRY_ARMED; }
 
 ferry_status PipeAcceptor::pollable(ferry_pollable& out) const noexcept {
   out.handle = reinterpret_cast<std::int64_t>(event_.get());
@@ -106,10 +121,10 @@ ferry_status PipeAcceptor::pollable(ferry_pollable& out) const noexcept {
   return FERRY_OK;
 }
 
-UniqueHandle open_pipe(const std::wstring& name, std::int64_t deadline_ns, const ferry_cancel* cancel,
-                       ferry_status& why_not) {
+UniqueHandle open_pipe(const std::wstring& name, PipeServer server, std::int64_t deadline_ns,
+                       const ferry_cancel* cancel, ferry_status& why_not) {
   for (;;) {
-    if (UniqueHandle pipe = open_instance(name)) return pipe;
+    if (UniqueHandle pipe = open_instance(name, server)) return pipe;
     if (deadline_passed(deadline_ns)) {
       throw Failure(out_of_time(deadline_ns), "every instance of the pipe is busy, and its server takes nobody");
     }

@@ -19,6 +19,17 @@ void check_name(std::string_view name, const char* what) {
   }
 }
 
+/// Windows would take some of these for the end of the host, and the rest of the text for a file or a device.
+void check_host(std::string_view host) {
+  constexpr std::string_view refused = "\\:?*\"<>|";
+  for (const char letter : host) {
+    const auto byte = static_cast<unsigned char>(letter);
+    if (byte >= ' ' && refused.find(letter) == std::string_view::npos) continue;
+    reject("the pipe's host holds " + (byte < ' ' ? "a control character" : std::string("'") + letter + "'") +
+           "; write ./pipe/<name> for this machine");
+  }
+}
+
 Address parse_path(std::string_view text) {
   if (text.back() == '/') reject("the path ends with '/'; the pipe needs a name");
   check_name(text.substr(text.rfind('/') + 1), "the last part of the path");
@@ -41,12 +52,14 @@ Address parse_address(std::string_view text) {
   if (slash == std::string_view::npos || !text.substr(slash).starts_with(separator)) {
     reject("a pipe's address is <host>/pipe/<name> or an absolute path; write ./pipe/<name> for this machine");
   }
+  const std::string_view host = text.substr(0, slash);
+  check_host(host);
   const std::string_view name = text.substr(slash + separator.size());
   if (const std::size_t bad = name.find_first_of("/\\"); bad != std::string_view::npos) {
     reject(std::string("the pipe's name holds '") + name[bad] + "', which not every system can have there");
   }
   check_name(name, "the pipe's name");
-  return {std::string(text.substr(0, slash)), std::string(name), {}};
+  return {std::string(host), std::string(name), {}};
 }
 
 std::string to_text(const Address& address) {

@@ -17,6 +17,7 @@ void require(bool holds) {
 void check(const Address& address) {
   require(address.path.empty() != address.name.empty());
   require(address.name.size() <= max_name_bytes && address.name.find_first_of("/\\") == std::string::npos);
+  require(address.host.find_first_of("\\/:?") == std::string::npos);
   const Address again = parse_address(to_text(address));
   require(again.host == address.host && again.name == address.name && again.path == address.path);
 }

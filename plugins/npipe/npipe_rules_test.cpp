@@ -73,6 +73,11 @@ TEST_CASE("addresses parse and print, and are refused with the part at fault") {
   CHECK(parse_failure("./pipe/a/b").find("holds '/'") != std::string::npos);
   CHECK(parse_failure("./pipe/a\\b").find("holds '\\'") != std::string::npos);
   CHECK(parse_failure("./pipe/..").find("'..'") != std::string::npos);
+  CHECK(parse_failure("server.example.org/pipe/a") == "accepted");
+  for (const char* host : {".\\C:\\dir", "a\\b", "?", "C:", "*"}) {
+    CHECK(parse_failure(std::string(host) + "/pipe/x").find("the pipe's host holds '") != std::string::npos);
+  }
+  CHECK(parse_failure("a\n/pipe/x").find("control character") != std::string::npos);
   CHECK(parse_failure("/run/").find("ends with '/'") != std::string::npos);
   CHECK(parse_failure(std::string("/a\0b", 4)).find("NUL at byte 2") != std::string::npos);
   CHECK(parse_failure("./pipe/" + std::string(240, 'n')) == "accepted");

@@ -15,10 +15,14 @@ class PipeTransport : public plugin::Transport<PipeTransport> {
  public:
   PipeTransport(const ferry_host&, plugin::Options) noexcept {}
 
-  std::unique_ptr<PipeConnection> connect(const char* text, plugin::Options, std::int64_t deadline_ns,
+  std::unique_ptr<PipeConnection> connect(const char* text, plugin::Options values, std::int64_t deadline_ns,
                                           const ferry_cancel* cancel, ferry_status& why_not) const {
     const Address address = parse_address(text);
-    plugin::UniqueHandle pipe = plugin::open_pipe(system_name(address), deadline_ns, cancel, why_not);
+    // Whom another machine lets serve a pipe is for its administrators to say.
+    const bool anybody = address.host != "." || values.flag(option_any_server);
+    plugin::UniqueHandle pipe =
+        plugin::open_pipe(system_name(address), anybody ? plugin::PipeServer::anybody : plugin::PipeServer::trusted,
+                          deadline_ns, cancel, why_not);
     return pipe ? std::make_unique<PipeConnection>(std::move(pipe), End::client, to_text(address)) : nullptr;
   }
 

@@ -18,7 +18,7 @@ namespace {
 
 constexpr DWORD pipe_bytes = 4096;  // more than is ever sent
 
-enum WindowsOption : std::uint32_t { option_security = common_option_count, option_count };
+enum WindowsOption : std::uint32_t { option_security = common_option_count, option_any_server, option_count };
 
 constexpr std::array<ferry_option, option_count> options = {
     common_options[option_ring],
@@ -26,9 +26,12 @@ constexpr std::array<ferry_option, option_count> options = {
     common_options[option_pretouch],
     common_options[option_mlock],
     row::text("security", nullptr,
-              "who may connect and map the memory, as an SDDL string, for example D:(A;;GA;;;BA); unset: this user "
-              "alone",
+              "who else than this user may connect and map the memory, as an SDDL string, for example "
+              "D:(A;;0x80100002;;;BU)",
               FERRY_OPTION_LISTEN),
+    row::boolean("any_server", "false",
+                 "connect also to what neither this user, an administrator nor the system serves",
+                 FERRY_OPTION_CONNECT),
 };
 
 class ShmListener : public plugin::Listener<ShmListener> {
@@ -85,7 +88,8 @@ class ShmTransport : public plugin::Transport<ShmTransport> {
   std::unique_ptr<ShmConnection> connect(const char* text, plugin::Options values, std::int64_t deadline_ns,
                                          const ferry_cancel* cancel, ferry_status& why_not) {
     const Address address = parse_address(text);
-    plugin::UniqueHandle pipe = plugin::open_pipe(pipe_name(address), deadline_ns, cancel, why_not);
+    const auto server = values.flag(option_any_server) ? plugin::PipeServer::anybody : plugin::PipeServer::trusted;
+    plugin::UniqueHandle pipe = plugin::open_pipe(pipe_name(address), server, deadline_ns, cancel, why_not);
     if (!pipe) return nullptr;
     std::optional<Link> link;
     why_not = await_link(std::move(pipe), wanted_pages(values), deadline_ns, cancel, link);

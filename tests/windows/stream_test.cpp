@@ -56,7 +56,7 @@ std::pair<UniqueHandle, UniqueHandle> connected_pipes(int number) {
       L"\\\\.\\pipe\\ferry-stream-" + std::to_wstring(::GetCurrentProcessId()) + L"-" + std::to_wstring(number);
   PipeAcceptor acceptor(name, {buffer_bytes, false}, SecurityDescriptor(""));
   ferry_status why_not = FERRY_OK;
-  UniqueHandle client = open_pipe(name, soon(), nullptr, why_not);
+  UniqueHandle client = open_pipe(name, PipeServer::trusted, soon(), nullptr, why_not);
   UniqueHandle server = acceptor.accept(soon(), why_not);
   REQUIRE((client && server));
   return {std::move(client), std::move(server)};

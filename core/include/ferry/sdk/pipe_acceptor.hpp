@@ -33,7 +33,8 @@ class PipeAcceptor {
   HANDLE waiting() const noexcept { return waiting_.get(); }
   const SecurityDescriptor& security() const noexcept { return security_; }
 
-  /// A connected instance in byte mode, for overlapped operations, or none and why. Throws Failure. [acceptor]
+  /// A connected instance in byte mode, for overlapped operations, or none and why. Throws Failure(NO_RESOURCES), and
+  /// the client stays where it is. [acceptor]
   UniqueHandle accept(std::int64_t deadline_ns, ferry_status& why_not);
   std::int32_t arm() noexcept;                                // [acceptor]
   ferry_status pollable(ferry_pollable& out) const noexcept;  // [any-thread]
@@ -41,7 +42,7 @@ class PipeAcceptor {
 
  private:
   UniqueHandle make_instance(bool first) const;
-  bool has_client() noexcept;
+  bool has_news() noexcept;
 
   const std::wstring name_;
   const PipeSettings settings_;
@@ -52,13 +53,21 @@ class PipeAcceptor {
   OVERLAPPED connecting_{};
   bool under_way_ = false;
   bool has_client_ = false;
+  int failure_ = 0;  // of the wait; accept tells of it and begins again
+};
+
+/// Who may be at the other end of a pipe that is opened.
+enum class PipeServer : std::uint8_t {
+  trusted,  ///< this user, an administrator or the system
+  anybody,
 };
 
 /// Opens a pipe as its client, waiting while every instance is busy; none and INTERRUPTED when `cancel` says so. The
 /// server may ask who we are, and can do nothing in our name. Throws Failure: NOT_FOUND, TIMED_OUT, WOULD_BLOCK,
-/// PERMISSION and what else the system says. Blocks until the deadline. Any thread.
-UniqueHandle open_pipe(const std::wstring& name, std::int64_t deadline_ns, const ferry_cancel* cancel,
-                       ferry_status& why_not);
+/// INVALID (no pipe), PERMISSION and what else the system says. Blocks until the deadline; for another machine's pipe
+/// as long as the system tries to reach that. Any thread.
+UniqueHandle open_pipe(const std::wstring& name, PipeServer server, std::int64_t deadline_ns,
+                       const ferry_cancel* cancel, ferry_status& why_not);
 
 /// The id of the process at the other end of a connected pipe; 0: unknown, for example on another machine. Any thread.
 ULONG peer_process(HANDLE pipe) noexcept;
