@@ -68,6 +68,7 @@ ferry_status receive(HANDLE pipe, Message& message, std::int64_t deadline_ns, co
     if (const ferry_status status = await_end(pipe, reading, deadline_ns, cancel, count); status != FERRY_OK) {
       return status;
     }
+    if (count == 0) throw Failure(FERRY_PROTOCOL, "the listener sends nothing, which may go on for ever");
     have += count;
   }
   return FERRY_OK;
@@ -95,10 +96,10 @@ std::optional<Link> offer_link(UniqueHandle pipe, std::uint64_t ring, const Page
   const Token token = draw_token();
   Memory memory{object_name(token, section_part), &security, {}};
   Segment segment = Segment::create(ring, pages, memory);
-  Shared shared{.pipe = {},
-                .own = make_events(token, listener_parts, security),
+  Shared shared{.own = make_events(token, listener_parts, security),
                 .other = make_events(token, client_parts, security),
-                .memory = std::move(memory.handle)};
+                .memory = std::move(memory.handle),
+                .pipe = {}};
   Offer offer;
   offer.ring = ring;
   offer.segment = segment.size();
@@ -126,14 +127,22 @@ ferry_status await_link(UniqueHandle pipe, const PageOptions& pages, std::int64_
   std::copy(message.begin() + offer_bytes, message.end(), token.begin());
   Segment segment = Segment::open(open_section(object_name(token, section_part)), offer, pages);
   Shared shared{
-      .pipe = {}, .own = open_events(token, client_parts), .other = open_events(token, listener_parts), .memory = {}};
+      .own = open_events(token, client_parts), .other = open_events(token, listener_parts), .memory = {}, .pipe = {}};
   const std::byte answer{};
   if (!send(pipe.get(), std::span(&answer, 1))) throw plugin::os_failure(ERROR_BROKEN_PIPE);
   shared.pipe = std::move(pipe);
   out.emplace(make_link(std::move(segment), std::move(shared)));
   return FERRY_OK;
 } catch (const Failure& failure) {
-  if (failure.os_error() != ERROR_BROKEN_PIPE) throw;
+  // Names that are not there have gone with the listener's end of the connection, or stand in another session.
+  const bool no_name = failure.os_error() == ERROR_FILE_NOT_FOUND;
+  if (no_name && ::PeekNamedPipe(pipe.get(), nullptr, 0, nullptr, nullptr, nullptr) != FALSE) {
+    throw Failure(FERRY_NOT_FOUND,
+                  "the listener's memory is not to be found in this session of Windows; programs of two sessions, for "
+                  "example a service and one on the desktop, meet by npipe or tcp",
+                  failure.os_error());
+  }
+  if (!no_name && failure.os_error() != ERROR_BROKEN_PIPE) throw;
   throw Failure(FERRY_RESET, "the listener closed before it accepted; is the service stopping?", ERROR_BROKEN_PIPE);
 }
 

@@ -11,6 +11,9 @@
 #include "ferry/sdk/os_error.hpp"
 #include "segment.hpp"
 
+// after windows.h
+#include <psapi.h>
+
 namespace ferry::shm_spsc {
 namespace {
 
@@ -28,13 +31,19 @@ std::uint64_t system_page() noexcept {
   throw Failure(FERRY_PROTOCOL, "the listener handed over memory that is not safe to map: " + why);
 }
 
-/// The size of a section cannot change once it is made.
+/// The size of a section cannot change once it is made, nor can its pages go, which only memory that is reserved and
+/// not committed lacks, and a file's when the file cannot be read any more.
 std::uint64_t size_of(HANDLE section) {
   void* const all = ::MapViewOfFile(section, FILE_MAP_READ, 0, 0, 0);
   if (all == nullptr) throw plugin::os_failure(static_cast<int>(::GetLastError()), "mapping shared memory");
   MEMORY_BASIC_INFORMATION region{};
   ::VirtualQuery(all, &region, sizeof(region));
+  std::array<wchar_t, MAX_PATH> file;
+  const bool is_file = ::GetMappedFileNameW(::GetCurrentProcess(), all, file.data(), file.size()) != 0 ||
+                       ::GetLastError() == ERROR_INSUFFICIENT_BUFFER || ::GetLastError() == ERROR_MORE_DATA;
   ::UnmapViewOfFile(all);
+  if (region.State != MEM_COMMIT || region.Type != MEM_MAPPED) distrust("it is not committed");
+  if (is_file) distrust("it is a file");
   return region.RegionSize;
 }
 
@@ -110,7 +119,10 @@ void Segment::map(const Memory& memory) {
   int error = 0;
   for (int attempt = 0; attempt < map_attempts; ++attempt) {
     void* const place = ::VirtualAlloc(nullptr, mapped_bytes(), MEM_RESERVE, PAGE_NOACCESS);
-    if (place == nullptr) break;
+    if (place == nullptr) {
+      error = static_cast<int>(::GetLastError());
+      break;
+    }
     ::VirtualFree(place, 0, MEM_RELEASE);
     auto* at = static_cast<std::byte*>(place);
     std::size_t mapped = 0;

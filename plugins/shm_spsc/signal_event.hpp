@@ -6,12 +6,14 @@
 // beside each event, because an event loop waits on one handle.
 //
 // Names last as long as a handle of their maker. So a client answers with one byte when it has opened all there is to
-// open, and until then the listener's process keeps everything open, also when it has done with the connection; nothing
-// else is ever sent. A client that does not answer costs that until it ends, as it would where handles are passed.
+// open, and finish waits for that; nothing else is ever sent. Where a connection ends without finish before its client
+// has answered, the client finds nothing to open and takes it for a reset. Rejected: to keep everything until the
+// client answers or ends, which a client that does neither would turn into memory that no limit counts.
 #pragma once
 
 #include <array>
 #include <atomic>
+#include <condition_variable>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -28,10 +30,10 @@ enum class Event : std::uint8_t { data, room };
 
 /// What one end holds beside its mapping.
 struct Shared {
-  plugin::UniqueHandle pipe;                  ///< the rendezvous
   std::array<plugin::UniqueHandle, 2> own;    ///< this end sleeps on
   std::array<plugin::UniqueHandle, 2> other;  ///< the other end sleeps on
   plugin::UniqueHandle memory;                ///< at the listener's end, for the client to open by its name
+  plugin::UniqueHandle pipe;  ///< the rendezvous; goes first, so that whoever misses a name finds it broken
 };
 
 /// Watches for the client's answer and for the other process's end.
@@ -41,6 +43,7 @@ class PeerWatch {
   static std::shared_ptr<PeerWatch> start(Shared shared);
   PeerWatch(const PeerWatch&) = delete;
   PeerWatch& operator=(const PeerWatch&) = delete;
+  ~PeerWatch();
 
   HANDLE pipe() const noexcept { return shared_.pipe.get(); }
   HANDLE own(Event event) const noexcept { return shared_.own[static_cast<std::size_t>(event)].get(); }
@@ -50,23 +53,19 @@ class PeerWatch {
   bool peer_gone() const noexcept { return gone_.load(std::memory_order_acquire); }  // pairs with note_gone
 
  private:
-  /// Nobody uses it any more: frees it, or has the pool do so when the client has answered or ended.
-  struct Leave {
-    void operator()(PeerWatch* watch) const noexcept;
-  };
-
   explicit PeerWatch(Shared shared);
-  ~PeerWatch();
   static void CALLBACK on_read(PTP_CALLBACK_INSTANCE, void* self, void*, ULONG error, ULONG_PTR count, PTP_IO);
   void start_read() noexcept;
   void took(bool answer) noexcept;
   void note_gone() noexcept;
 
-  const Shared shared_;
+  Shared shared_;
   std::atomic<bool> met_;
   std::atomic<bool> gone_{false};
-  std::mutex mutex_;   // guards left_, and the reads against the destructor
-  bool left_ = false;  // no read is to be started any more, and if one is under way its report frees all this
+  std::mutex mutex_;  // guards the two below
+  bool under_way_ = false;
+  bool ending_ = false;           // no read is to be started any more
+  std::condition_variable idle_;  // none is under way
   std::byte answer_{};
   OVERLAPPED reading_{};
   PTP_IO pool_io_ = nullptr;

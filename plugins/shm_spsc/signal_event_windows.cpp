@@ -6,7 +6,7 @@
 namespace ferry::shm_spsc {
 
 std::shared_ptr<PeerWatch> PeerWatch::start(Shared shared) {
-  std::shared_ptr<PeerWatch> watch(new PeerWatch(std::move(shared)), Leave());
+  std::shared_ptr<PeerWatch> watch(new PeerWatch(std::move(shared)));
   const std::lock_guard lock(watch->mutex_);
   watch->start_read();
   return watch;
@@ -21,25 +21,15 @@ PeerWatch::PeerWatch(Shared shared) : shared_(std::move(shared)), met_(!shared_.
   }
 }
 
-void PeerWatch::Leave::operator()(PeerWatch* watch) const noexcept {
-  {
-    const std::lock_guard lock(watch->mutex_);
-    if (!watch->met() && !watch->peer_gone()) {
-      watch->left_ = true;
-      return;
-    }
-  }
-  delete watch;
-}
-
 /// The system must have let go of the memory, and the pool of us, before they can be freed.
 PeerWatch::~PeerWatch() {
-  {
-    const std::lock_guard lock(mutex_);
-    left_ = true;
-  }
-  ::CancelIoEx(pipe(), &reading_);
+  std::unique_lock lock(mutex_);
+  ending_ = true;
+  if (under_way_) ::CancelIoEx(pipe(), &reading_);
+  idle_.wait(lock, [&] { return !under_way_; });
+  lock.unlock();
   ::WaitForThreadpoolIoCallbacks(pool_io_, FALSE);
+  shared_.pipe.reset();
   ::CloseThreadpoolIo(pool_io_);
 }
 
@@ -47,20 +37,18 @@ void PeerWatch::start_read() noexcept {
   reading_ = {};
   ::StartThreadpoolIo(pool_io_);
   const bool done = ::ReadFile(pipe(), &answer_, 1, nullptr, &reading_) != FALSE;
-  if (!done && ::GetLastError() == ERROR_IO_PENDING) return;
+  under_way_ = !done && ::GetLastError() == ERROR_IO_PENDING;
+  if (under_way_) return;
   ::CancelThreadpoolIo(pool_io_);
   took(done);
 }
 
-void PeerWatch::on_read(PTP_CALLBACK_INSTANCE instance, void* self, void*, ULONG error, ULONG_PTR count, PTP_IO) {
-  auto* const watch = static_cast<PeerWatch*>(self);
-  std::unique_lock lock(watch->mutex_);
-  const bool waited_for = watch->left_ && !watch->met() && !watch->peer_gone();  // by Leave, not by the destructor
-  watch->took(error == 0 && count == 1);
-  lock.unlock();
-  if (!waited_for) return;
-  ::DisassociateCurrentThreadFromCallback(instance);  // the destructor waits for callbacks
-  delete watch;
+void PeerWatch::on_read(PTP_CALLBACK_INSTANCE, void* self, void*, ULONG error, ULONG_PTR count, PTP_IO) {
+  auto& watch = *static_cast<PeerWatch*>(self);
+  const std::lock_guard lock(watch.mutex_);
+  watch.under_way_ = false;
+  watch.took(error == 0 && count == 1);
+  if (!watch.under_way_) watch.idle_.notify_one();  // the destructor waits for the end of this callback as well
 }
 
 /// Only the first byte from a client is an answer: whoever sends another has broken the rules.
@@ -68,7 +56,7 @@ void PeerWatch::took(bool answer) noexcept {
   if (!answer || met()) return note_gone();
   met_.store(true, std::memory_order_release);  // pairs with the load in met
   ::SetEvent(own(Event::room));
-  if (!left_) start_read();
+  if (!ending_) start_read();
 }
 
 void PeerWatch::note_gone() noexcept {
