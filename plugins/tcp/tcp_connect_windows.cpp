@@ -141,12 +141,17 @@ class Race {
                 error);
 }
 
+void must_set(SOCKET socket, int level, int option, int value, const char* otherwise) {
+  if (::setsockopt(socket, level, option, reinterpret_cast<const char*>(&value), sizeof(value)) == 0) return;
+  throw plugin::os_failure(::WSAGetLastError(), otherwise);
+}
+
 UniqueSocket listen_at(const SocketAddress& at, bool dual_stack, const Settings& settings) {
   UniqueSocket out = plugin::open_stream_socket(at.family(), IPPROTO_TCP);
-  const int yes = 1, only_v6 = dual_stack ? 0 : 1;
-  ::setsockopt(out.get(), SOL_SOCKET, SO_EXCLUSIVEADDRUSE, reinterpret_cast<const char*>(&yes), sizeof(yes));
+  // Without it any other program could bind the same port and take our clients.
+  must_set(out.get(), SOL_SOCKET, SO_EXCLUSIVEADDRUSE, 1, "cannot have the port to ourselves");
   if (at.family() == AF_INET6) {
-    ::setsockopt(out.get(), IPPROTO_IPV6, IPV6_V6ONLY, reinterpret_cast<const char*>(&only_v6), sizeof(only_v6));
+    must_set(out.get(), IPPROTO_IPV6, IPV6_V6ONLY, dual_stack ? 0 : 1, "cannot choose between IPv4 and IPv6");
   }
   apply_options(out.get(), settings);
   if (::bind(out.get(), at.get(), at.size) != 0) fail_to_listen(at, ::WSAGetLastError());
@@ -162,6 +167,20 @@ SocketAddress wildcard(int family, std::uint16_t port) {
   return out;
 }
 
+bool is_not_here(const Failure& failure) noexcept {
+  return failure.os_error() == WSAEADDRNOTAVAIL || failure.os_error() == WSAEAFNOSUPPORT;
+}
+
+UniqueSocket listen_everywhere(std::uint16_t port, const Settings& settings) {
+  if (settings.family == Family::ipv4) return listen_at(wildcard(AF_INET, port), false, settings);
+  try {
+    return listen_at(wildcard(AF_INET6, port), settings.family == Family::any, settings);
+  } catch (const Failure& failure) {
+    if (settings.family != Family::any || !is_not_here(failure)) throw;
+  }
+  return listen_at(wildcard(AF_INET, port), false, settings);
+}
+
 }  // namespace
 
 UniqueSocket connect_first(const std::vector<SocketAddress>& candidates, const Settings& settings,
@@ -173,10 +192,7 @@ UniqueSocket connect_first(const std::vector<SocketAddress>& candidates, const S
 }
 
 UniqueSocket open_listening_socket(const plugin::HostAddress& address, const Settings& settings) {
-  if (address.kind == plugin::HostKind::every_interface) {
-    const int family = settings.family == Family::ipv4 ? AF_INET : AF_INET6;
-    return listen_at(wildcard(family, address.port), settings.family == Family::any, settings);
-  }
+  if (address.kind == plugin::HostKind::every_interface) return listen_everywhere(address.port, settings);
   std::vector<SocketAddress> candidates = resolve(address, settings.family, FERRY_FOREVER, nullptr);
   std::stable_partition(candidates.begin(), candidates.end(),
                         [](const SocketAddress& candidate) { return candidate.family() == AF_INET; });
@@ -184,8 +200,7 @@ UniqueSocket open_listening_socket(const plugin::HostAddress& address, const Set
     try {
       return listen_at(candidates[i], false, settings);
     } catch (const Failure& failure) {
-      const bool not_here = failure.os_error() == WSAEADDRNOTAVAIL || failure.os_error() == WSAEAFNOSUPPORT;
-      if (!not_here || i + 1 == candidates.size()) throw;
+      if (!is_not_here(failure) || i + 1 == candidates.size()) throw;
     }
   }
 }
