@@ -4,12 +4,14 @@
 // after winsock2.h
 #include <afunix.h>
 
+#include <algorithm>
 #include <cstring>
 #include <memory>
 #include <string>
 
 #include "ferry/plugin.hpp"
 #include "ferry/sdk/os_error.hpp"
+#include "ferry/sdk/security_descriptor.hpp"
 #include "ferry/sdk/socket_acceptor.hpp"
 #include "ferry/sdk/socket_stream.hpp"
 
@@ -19,8 +21,17 @@ namespace {
 using plugin::Failure;
 using plugin::UniqueSocket;
 
-sockaddr_un parse(std::string_view path) {
-  if (path.empty()) throw Failure(FERRY_INVALID, R"(the address is empty; give a path such as C:\run\app.sock)");
+/// As Windows has it: "/C:/run/app.sock", which a descriptor can say, is C:\run\app.sock.
+std::string system_path(std::string_view path) {
+  if (path.size() > 2 && path[0] == '/' && path[2] == ':') path.remove_prefix(1);
+  std::string out(path);
+  std::replace(out.begin(), out.end(), '/', '\\');
+  return out;
+}
+
+sockaddr_un parse(std::string_view text) {
+  const std::string path = system_path(text);
+  if (path.empty()) throw Failure(FERRY_INVALID, "the address is empty; give a path such as /C:/run/app.sock");
   if (path.front() == '@') {
     throw Failure(FERRY_INVALID, "Windows has no abstract names; give a path, or use npipe://./pipe/<name>");
   }
@@ -34,6 +45,8 @@ sockaddr_un parse(std::string_view path) {
   std::memcpy(address.sun_path, path.data(), path.size());
   return address;
 }
+
+void remove_file(std::string_view path) noexcept { ::DeleteFileW(plugin::wide(system_path(path)).c_str()); }
 
 const sockaddr* base(const sockaddr_un& address) noexcept { return reinterpret_cast<const sockaddr*>(&address); }
 
@@ -77,7 +90,7 @@ class UnixConnection : public plugin::Connection<UnixConnection> {
 class UnixListener : public plugin::Listener<UnixListener> {
  public:
   UnixListener(UniqueSocket socket, std::string path) : acceptor_(std::move(socket)), path_(std::move(path)) {}
-  ~UnixListener() { ::DeleteFileA(path_.c_str()); }
+  ~UnixListener() { remove_file(path_); }
 
   std::unique_ptr<UnixConnection> accept(std::int64_t deadline_ns, ferry_status& why_not) {
     UniqueSocket client = acceptor_.accept(deadline_ns, why_not);
@@ -124,7 +137,7 @@ class UnixTransport : public plugin::Transport<UnixTransport> {
     }
     if (::listen(socket.get(), SOMAXCONN) != 0) {
       const int error = ::WSAGetLastError();
-      ::DeleteFileA(path);
+      remove_file(path);
       throw plugin::os_failure(error);
     }
     return std::make_unique<UnixListener>(std::move(socket), path);

@@ -111,7 +111,7 @@ class FerryExe(unittest.TestCase):
             self.assertIn(alternative, run("relay", descriptor, "tcp://127.0.0.1:1", expect=code))
 
     def test_unix_sockets_are_refused_where_the_system_has_none(self):
-        said = run("relay", "uds:///ferry-test.sock", "tcp://127.0.0.1:1", expect=5)
+        said = run("relay", "uds:///C:/ferry-test.sock", "tcp://127.0.0.1:1", expect=5)
         if "npipe://./pipe/<name>" not in said:
             self.skipTest("this Wine has Unix sockets")
 
@@ -164,7 +164,7 @@ class FerryExe(unittest.TestCase):
     def test_conform_takes_a_dll_of_somebody_else(self):
         plugin = os.path.join(self.dir, os.path.basename(THIRD_PARTY))
         shutil.copy(THIRD_PARTY, plugin)
-        self.assertIn("0 failed", run("conform", plugin, "--filter", "transfer.*"))
+        self.assertIn("0 failed", run("conform", plugin))
 
 
 if __name__ == "__main__":
