@@ -4,6 +4,8 @@
 #include <array>
 #include <atomic>
 #include <cstdio>
+#include <utility>
+#include <vector>
 
 #include "ferry/error.hpp"
 #include "ferry/sdk/unique_handle.hpp"
@@ -26,8 +28,43 @@ std::string describe_end(DWORD status) {
   return std::string("killed by exception ") + number.data();
 }
 
+/// What a child inherits, and nothing else that this process's threads may have made to be inherited.
+class HandleList {
+ public:
+  explicit HandleList(std::vector<HANDLE> handles) : handles_(std::move(handles)) {
+    std::erase(handles_, nullptr);
+    SIZE_T size = 0;
+    ::InitializeProcThreadAttributeList(nullptr, 1, 0, &size);
+    memory_.resize(size);
+    ::InitializeProcThreadAttributeList(get(), 1, 0, &size);
+    ::UpdateProcThreadAttribute(get(), 0, PROC_THREAD_ATTRIBUTE_HANDLE_LIST, handles_.data(),
+                                handles_.size() * sizeof(HANDLE), nullptr, nullptr);
+  }
+  HandleList(const HandleList&) = delete;
+  HandleList& operator=(const HandleList&) = delete;
+  ~HandleList() { ::DeleteProcThreadAttributeList(get()); }
+
+  LPPROC_THREAD_ATTRIBUTE_LIST get() noexcept { return reinterpret_cast<LPPROC_THREAD_ATTRIBUTE_LIST>(memory_.data()); }
+
+ private:
+  std::vector<HANDLE> handles_;  // the list points to them
+  std::vector<std::byte> memory_;
+};
+
+/// A copy of its own that a child can inherit; none where there is nothing to copy.
+plugin::UniqueHandle inheritable(HANDLE handle) {
+  if (handle == INVALID_HANDLE_VALUE) return {};  // which would stand for this process
+  HANDLE copy = nullptr;
+  HANDLE const self = ::GetCurrentProcess();
+  ::DuplicateHandle(self, handle, self, &copy, 0, TRUE, DUPLICATE_SAME_ACCESS);
+  return plugin::UniqueHandle(copy);
+}
+
+constexpr DWORD cut_again_ms = 50;  // a read that began just then would wait on
+
 // In a job, which ends what it started as well. A pipe cannot be read with a deadline, so at the deadline the job is
-// ended, and the pipe with it. The report is the child's standard output.
+// ended, and the read as well, because a process that another thread started may hold the pipe. The report is the
+// child's standard output.
 class Child final : public ProbeChild {
  public:
   Child(const fs::path& program, const fs::path& file, Deadline deadline)
@@ -38,8 +75,8 @@ class Child final : public ProbeChild {
     ::SetInformationJobObject(job_.get(), JobObjectExtendedLimitInformation, &limits, sizeof(limits));
     start(program, file);
     const DWORD timeout_ms = static_cast<DWORD>(std::max(deadline.timeout_ms(), 0));
-    if (::CreateTimerQueueTimer(&timer_, nullptr, &Child::on_deadline, this, timeout_ms, 0, WT_EXECUTEONLYONCE) ==
-        FALSE) {
+    if (::CreateTimerQueueTimer(&timer_, nullptr, &Child::on_deadline, this, timeout_ms, cut_again_ms,
+                                WT_EXECUTEDEFAULT) == FALSE) {
       fail(file, "cannot make a timer");
     }
   }
@@ -55,7 +92,7 @@ class Child final : public ProbeChild {
       text.append(block.data(), count);
       return News::some;
     }
-    // Pairs with the release in on_deadline, which closed the pipe by ending the process.
+    // Pairs with the release in on_deadline, which ended the read.
     return expired_.load(std::memory_order_acquire) ? News::timed_out : News::end;
   }
 
@@ -72,6 +109,7 @@ class Child final : public ProbeChild {
     auto& child = *static_cast<Child*>(self);
     child.expired_.store(true, std::memory_order_release);  // pairs with the load in read
     ::TerminateJobObject(child.job_.get(), 1);
+    ::CancelIoEx(child.report_.get(), nullptr);
   }
 
   void start(const fs::path& program, const fs::path& file) {
@@ -84,17 +122,22 @@ class Child final : public ProbeChild {
     const plugin::UniqueHandle nothing(::CreateFileW(L"NUL", GENERIC_READ | GENERIC_WRITE,
                                                      FILE_SHARE_READ | FILE_SHARE_WRITE, &inherited, OPEN_EXISTING, 0,
                                                      nullptr));
-    STARTUPINFOW startup{};
-    startup.cb = sizeof(startup);
+    const plugin::UniqueHandle errors = inheritable(::GetStdHandle(STD_ERROR_HANDLE));
+    HandleList handles({nothing.get(), report.get(), errors.get()});
+    STARTUPINFOEXW extended{};
+    extended.lpAttributeList = handles.get();
+    STARTUPINFOW& startup = extended.StartupInfo;
+    startup.cb = sizeof(extended);
     startup.dwFlags = STARTF_USESTDHANDLES;
     startup.hStdInput = nothing.get();
     startup.hStdOutput = report.get();
-    startup.hStdError = ::GetStdHandle(STD_ERROR_HANDLE);
+    startup.hStdError = errors.get();
     // File names hold no quotes, and an absolute one does not end in a backslash.
     std::wstring command = L"\"" + program.wstring() + L"\" \"" + fs::absolute(file).wstring() + L"\"";
     PROCESS_INFORMATION process{};
-    if (::CreateProcessW(program.c_str(), command.data(), nullptr, nullptr, TRUE, CREATE_SUSPENDED | CREATE_NO_WINDOW,
-                         nullptr, nullptr, &startup, &process) == FALSE) {
+    if (::CreateProcessW(program.c_str(), command.data(), nullptr, nullptr, TRUE,
+                         CREATE_SUSPENDED | CREATE_NO_WINDOW | EXTENDED_STARTUPINFO_PRESENT, nullptr, nullptr, &startup,
+                         &process) == FALSE) {
       fail(file, "cannot start " + program.string());
     }
     process_.reset(process.hProcess);
