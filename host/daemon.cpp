@@ -3,7 +3,6 @@
 #include <uv.h>
 
 #include <chrono>
-#include <csignal>
 #include <utility>
 
 #include "ferry/error.hpp"
@@ -15,9 +14,8 @@ namespace ferry::host {
 Daemon::Daemon(Reactor& reactor, std::int64_t drain_ns, Hooks hooks)
     : reactor_(reactor), drain_ns_(drain_ns), hooks_(std::move(hooks)) {
   ignore_broken_pipes();  // whoever read our output may go; the clients stay
-  watch(SIGTERM);
-  watch(SIGINT);
-  if (hooks_.reload) watch(SIGHUP);
+  for (const int number : known_.end) watch(number);
+  if (hooks_.reload) watch(known_.reload);
 }
 
 Daemon::~Daemon() = default;
@@ -41,9 +39,10 @@ void Daemon::watch(int number) {
 void Daemon::run() { reactor_.run(); }
 
 void Daemon::on_signal(int number) {
-  if (number == SIGHUP) {
+  if (number == known_.reload) {
     if (!draining_) return hooks_.reload();
-    return log_line(FERRY_LOG_WARNING, "SIGHUP while the process ends: nothing is reloaded");  // it would listen again
+    // It would listen again.
+    return log_line(FERRY_LOG_WARNING, "told to reload while the process ends: nothing is reloaded");
   }
   if (!std::exchange(told_, true)) return drain();
   log_line(FERRY_LOG_WARNING, "told to end a second time: cutting {} connections", hooks_.live());

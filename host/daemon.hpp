@@ -1,4 +1,5 @@
-// Runs a reactor until it is told to end: the first SIGTERM or SIGINT drains, a second one ends at once.
+// Runs a reactor until it is told to end: the first signal to end (SIGTERM or SIGINT) drains, a second one ends at
+// once.
 #pragma once
 
 #include <cstddef>
@@ -7,6 +8,7 @@
 #include <memory>
 #include <vector>
 
+#include "daemon_signals.hpp"
 #include "ferry/reactor.hpp"
 
 struct uv_signal_s;
@@ -21,7 +23,7 @@ class Daemon {
     std::function<void()> stop_accepting;
     std::function<std::size_t()> live;  ///< connections that a drain waits for
     std::function<void()> cut;          ///< resets them
-    std::function<void()> reload;       ///< SIGHUP; empty: SIGHUP is left to the system
+    std::function<void()> reload;       ///< SIGHUP, on Windows SIGBREAK; empty: left to the system
   };
 
   /// Takes the signals over at once. `reactor` outlives it.
@@ -48,6 +50,7 @@ class Daemon {
   void drain();
   void end_now();
 
+  const DaemonSignals known_ = daemon_signals();
   Reactor& reactor_;
   std::int64_t drain_ns_;
   Hooks hooks_;
