@@ -90,7 +90,7 @@ class ArmedConnection : public plugin::Connection<ArmedConnection> {
     return link_->readers[end_].arm(ready);
   }
   ferry_status pollable(ferry_interest interest, ferry_pollable& result) {
-    result.handle = (interest == FERRY_READ ? link_->readers : link_->writers)[end_].fd();
+    result.handle = (interest == FERRY_READ ? link_->readers : link_->writers)[end_].handle();
     result.events = FERRY_POLL_IN;
     return FERRY_OK;
   }
@@ -189,7 +189,7 @@ class ArmedListener : public plugin::Listener<ArmedListener> {
     return queue_->event.arm(!queue_->waiting.empty());
   }
   ferry_status pollable(ferry_pollable& result) {
-    result.handle = queue_->event.fd();
+    result.handle = queue_->event.handle();
     result.events = FERRY_POLL_IN;
     return FERRY_OK;
   }

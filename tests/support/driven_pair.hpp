@@ -79,7 +79,7 @@ class DrivenEngine : public std::enable_shared_from_this<DrivenEngine> {
     if (driven_) return FERRY_WOULD_BLOCK;
     driven_ = true;
     ++takings_;
-    out.handle = event_.fd();
+    out.handle = event_.handle();
     out.events = FERRY_POLL_IN;
     return FERRY_OK;
   }
@@ -209,7 +209,7 @@ class DrivenConnection : public plugin::Connection<DrivenConnection> {
     return (reading ? end_->readable : end_->writable).arm(ready);
   }
   ferry_status pollable(ferry_interest interest, ferry_pollable& result) {
-    result.handle = (interest == FERRY_READ ? end_->readable : end_->writable).fd();
+    result.handle = (interest == FERRY_READ ? end_->readable : end_->writable).handle();
     result.events = FERRY_POLL_IN;
     return FERRY_OK;
   }

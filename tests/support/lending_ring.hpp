@@ -165,7 +165,7 @@ class LendingConnection : public plugin::Connection<LendingConnection> {
     return link_->writers[end_].arm(link_->reset || out().room() > 0 || out().reader_gone);
   }
   ferry_status pollable(ferry_interest interest, ferry_pollable& result) {
-    result.handle = (interest == FERRY_READ ? link_->readers : link_->writers)[end_].fd();
+    result.handle = (interest == FERRY_READ ? link_->readers : link_->writers)[end_].handle();
     result.events = FERRY_POLL_IN;
     return FERRY_OK;
   }

@@ -2,9 +2,6 @@
 // plane. Every read and write follows the script; what the caller did is recorded beside it.
 #pragma once
 
-#include <sys/eventfd.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
@@ -18,6 +15,7 @@
 
 #include "ferry/connection.hpp"
 #include "ferry/plugin.hpp"
+#include "support/test_event.hpp"
 
 namespace ferry::test {
 
@@ -61,12 +59,8 @@ struct Script {
 template <class Derived>
 class BasicScriptedConnection : public plugin::Connection<Derived> {
  public:
-  explicit BasicScriptedConnection(std::shared_ptr<Script> script)
-      : script_(std::move(script)), event_(::eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK)) {}
-  ~BasicScriptedConnection() {
-    script_->closed = true;
-    ::close(event_);
-  }
+  explicit BasicScriptedConnection(std::shared_ptr<Script> script) : script_(std::move(script)) { event_.set(); }
+  ~BasicScriptedConnection() { script_->closed = true; }
 
   std::int64_t read(void* data, std::uint64_t size, std::int64_t deadline) {
     Script& s = *script_;
@@ -120,7 +114,7 @@ class BasicScriptedConnection : public plugin::Connection<Derived> {
   }
   /// Always ready: the script alone decides what is met.
   ferry_status pollable(ferry_interest interest, ferry_pollable& out) {
-    out.handle = event_;
+    out.handle = event_.handle();
     out.events = interest == FERRY_READ ? FERRY_POLL_IN : FERRY_POLL_OUT;
     return FERRY_OK;
   }
@@ -145,7 +139,7 @@ class BasicScriptedConnection : public plugin::Connection<Derived> {
   std::shared_ptr<Script> script_;
 
  private:
-  int event_;
+  TestEvent event_;
 };
 
 class ScriptedConnection : public BasicScriptedConnection<ScriptedConnection> {

@@ -1,5 +1,4 @@
-// A plain blocking-capable connection over any stream socket, and pairs of them: what tests of the core use where they
-// need the kernel but no plugin. Not a model for a transport: no options, no pooling of system calls.
+// Not a model for a transport: no options, no pooling of system calls.
 #pragma once
 
 #include <poll.h>

@@ -1,13 +1,14 @@
 #include "ferry/config.hpp"
 
 #include <doctest/doctest.h>
-#include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <string>
 #include <string_view>
+
+#include "support/temporary_directory.hpp"
 
 namespace {
 
@@ -225,10 +226,8 @@ TEST_CASE("core options are checked wherever they may stand") {
         "1:55 /links/a/max_message: option 'max_message': '0' is below the minimum, 1B");
 }
 
+/// With FERRY_TEST_KEY=s3cret and FERRY_TEST_EMPTY= in the environment, as ctest has it.
 TEST_CASE("variables are put in place and their values stay out of messages") {
-  ::setenv("FERRY_TEST_KEY", "s3cret", 1);
-  ::setenv("FERRY_TEST_EMPTY", "", 1);
-  ::unsetenv("FERRY_TEST_UNSET");
   const auto level_of = [](const std::string& text) { return "{\"log\": {\"level\": \"" + text + "\"}}"; };
   CHECK(parse(level_of("${FERRY_TEST_UNSET:-debug}")).log.level == "debug");
   CHECK(parse(level_of("${FERRY_TEST_EMPTY:-de}${FERRY_TEST_EMPTY}bug")).log.level == "debug");
@@ -285,9 +284,8 @@ TEST_CASE("link names have the shape that no descriptor has") {
 }
 
 TEST_CASE("a file is loaded by path, and why it cannot be is said") {
-  const std::filesystem::path folder =
-      std::filesystem::temp_directory_path() / ("ferry-config-" + std::to_string(::getpid()));
-  std::filesystem::create_directory(folder);
+  const ferry::test::TemporaryDirectory directory;
+  const std::filesystem::path& folder = directory.path();
   std::ofstream(folder / "app.json") << R"({"plugin_dirs": ["plugins"]})";
   CHECK(Config::load(folder / "app.json").plugins.plugin_dirs[0] == folder / "plugins");
   try {
@@ -298,5 +296,4 @@ TEST_CASE("a file is loaded by path, and why it cannot be is said") {
     CHECK(error.target() == (folder / "absent.json").string());
   }
   CHECK_THROWS_AS(Config::load(folder), ferry::Error);
-  std::filesystem::remove_all(folder);
 }

@@ -1,6 +1,5 @@
 // Running, stopping, posting, timers, listeners and connects; on the reactor's loop and on an application's.
 #include <doctest/doctest.h>
-#include <poll.h>
 #include <uv.h>
 
 #include <algorithm>
@@ -16,6 +15,7 @@
 #include <thread>
 #include <vector>
 
+#include "event.hpp"
 #include "ferry/reactor.hpp"
 #include "reactor_connect_pool.hpp"
 #include "support/armed_pair.hpp"
@@ -359,8 +359,8 @@ class HangingConnects {
       most_ = std::max(most_, ++running_);
       changed_.notify_all();
     }
-    pollfd entry{static_cast<int>(cancel.handle), POLLIN, 0};
-    while (::poll(&entry, 1, -1) < 1) {
+    const Event never;
+    while (!never.wait_beside(&cancel, Deadline::never())) {
     }
     const std::lock_guard lock(mutex_);
     --running_;

@@ -195,15 +195,15 @@ TEST_CASE("large messages arrive whole through a small transport") {
 }
 
 TEST_CASE("a shared message goes to two readers without a copy, and is let go when it has left") {
-  ArmedPair near(10'000);
-  ArmedPair far(10'000);
+  ArmedPair here(10'000);
+  ArmedPair there(10'000);
   Side sender;
   Side receivers[2];
   Reactor reactor;
   auto large = std::make_shared<std::string>(1u << 20, 'x');
   for (std::size_t i = 0; i < large->size(); i += 997) (*large)[i] = static_cast<char>('a' + i % 23);
-  const auto first = reactor.add(std::move(near.first), sender.for_messages());
-  const auto second = reactor.add(std::move(far.first), sender.for_messages());
+  const auto first = reactor.add(std::move(here.first), sender.for_messages());
+  const auto second = reactor.add(std::move(there.first), sender.for_messages());
   CHECK_FALSE(first->send(SharedBytes{bytes_of(*large), large}));
   CHECK_FALSE(second->send(SharedBytes{bytes_of(*large), large}));
   CHECK(first->send(SharedBytes{bytes_of("small"), nullptr}) == false);  // still above the watermark, but queued
@@ -212,8 +212,8 @@ TEST_CASE("a shared message goes to two readers without a copy, and is let go wh
     if (receivers[0].messages.size() == 2) first->close();
   };
   receivers[1].then = [&](ReactorConnection&) { second->close(); };
-  reactor.add(std::move(near.second), receivers[0].for_messages());
-  reactor.add(std::move(far.second), receivers[1].for_messages());
+  reactor.add(std::move(here.second), receivers[0].for_messages());
+  reactor.add(std::move(there.second), receivers[1].for_messages());
   reactor.run();
   REQUIRE(receivers[0].messages.size() == 2);
   REQUIRE(receivers[1].messages.size() == 1);

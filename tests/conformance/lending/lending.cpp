@@ -58,7 +58,7 @@ class LendingListener : public Listener<LendingListener> {
     return backlog_.event.arm(!backlog_.clients.empty());
   }
   ferry_status pollable(ferry_pollable& out) {
-    out.handle = backlog_.event.fd();
+    out.handle = backlog_.event.handle();
     out.events = FERRY_POLL_IN;
     return FERRY_OK;
   }
