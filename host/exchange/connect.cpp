@@ -10,6 +10,7 @@
 #include "context.hpp"
 #include "exchange/exchange.hpp"
 #include "json.hpp"
+#include "logging.hpp"
 #include "options.hpp"
 
 namespace ferry::host {
@@ -61,6 +62,21 @@ ExitCode connect(const Context& context, const Arguments& arguments) {
   return finish(context, exchange_messages(std::move(channel), deadline));
 }
 
+// A client who is refused, or gives up on the way, is nobody's end but his own: the next one may be the right one.
+Connection accept_one(Listener& listener, Deadline deadline) {
+  LogLimit limit = one_line_a_second();
+  for (;;) {
+    try {
+      return listener.accept(deadline);
+    } catch (const Error& error) {
+      const Status status = error.status();
+      if (status != Status::permission && status != Status::reset && status != Status::protocol) throw;
+      std::uint64_t more = 0;
+      if (limit.allow(monotonic_now_ns(), more)) log_line(FERRY_LOG_WARNING, "{} ({} more so)", error.what(), more);
+    }
+  }
+}
+
 ExitCode listen(const Context& context, const Arguments& arguments) {
   Runtime runtime = context.make_runtime(arguments.config);
   const Deadline deadline = deadline_of(arguments);
@@ -70,7 +86,7 @@ ExitCode listen(const Context& context, const Arguments& arguments) {
   } else {
     std::cerr << "listening " << listener.descriptor() << std::endl;
   }
-  Connection connection = listener.accept(deadline);
+  Connection connection = accept_one(listener, deadline);
   listener.close();
   if (arguments.messages) return finish(context, exchange_messages(Channel(std::move(connection)), deadline));
   return finish(context, exchange_bytes(std::move(connection), deadline));

@@ -79,6 +79,21 @@ class Exchange(TestCase):
         self.assertEqual(done.returncode, 5)
         self.assertIn(b"refused", done.stderr)
 
+    @unittest.skipIf(os.geteuid() != 0, "needs root, to be two users")
+    def test_listen_goes_on_after_a_client_that_may_not_connect(self):
+        os.chmod(self.dir, 0o755)
+        path = self.path("listen.sock")
+        ferry = self.start("listen", f"uds://{path}?mode=0666&allow_uid=root", stdin=subprocess.DEVNULL)
+        ferry.log.wait_for("^listening ")
+        stranger = subprocess.run(["/usr/bin/python3", "-c", "import socket, sys\nwith socket.socket(socket.AF_UNIX) as s:\n"
+                                   " s.connect(sys.argv[1])\n s.recv(1)", path], user=65534, capture_output=True, timeout=LIMIT_S)
+        ferry.log.wait_for("warning.*accept")
+        client = self.dial("uds://" + path)
+        client.sendall(b"let in")
+        client.close()
+        self.assertEqual(ferry.wait(), 0, ferry.log.text() + stranger.stderr.decode())
+        self.assertEqual(ferry.output.text(), "let in")
+
     def test_a_closed_standard_output_is_exit_code_1(self):
         listener, descriptor = self.listener()
         process = subprocess.Popen([FERRY, "connect", descriptor], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
