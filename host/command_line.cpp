@@ -42,11 +42,6 @@ Argument Argument::one_value_each() {
   return *this;
 }
 
-Argument Argument::at_most(int count) {
-  option_->expected(1, count);
-  return *this;
-}
-
 template <class T>
 Argument Argument::range(T low, T high) {
   option_->check(CLI::Range(low, high));

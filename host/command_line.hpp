@@ -29,7 +29,6 @@ class Argument {
   Argument in_group(const std::string& name);  ///< of the help; "" hides it
   Argument comma_separated();                  ///< of a list: "a,b", too
   Argument one_value_each();                   ///< of a list: the option's name stands before each value
-  Argument at_most(int count);                 ///< of a list
   /// T: int, unsigned or double.
   template <class T>
   Argument range(T low, T high);

@@ -1,6 +1,9 @@
 // The verbs `bench` and, hidden, `bench-peer`: command line, progress and output.
+#include <spdlog/fmt/fmt.h>
+#include <spdlog/fmt/ranges.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <iostream>
@@ -9,11 +12,15 @@
 
 #include "bench/bench.hpp"
 #include "bench/lane.hpp"
+#include "bench/peer.hpp"
 #include "context.hpp"
 #include "ferry/options.hpp"
+#include "ferry/wait_policy.hpp"
 
 namespace ferry::host {
 namespace {
+
+constexpr std::int64_t largest_bytes = 1 << 30;
 
 Runtime make_runtime(const Context& context) {
   Config config;
@@ -37,7 +44,8 @@ class ProgressBar {
 std::chrono::nanoseconds to_duration(const std::string& text) {
   std::int64_t ns = 0;
   std::string problem;
-  if (!parse_duration(text, ns, problem) || ns <= 0) refuse_value("--duration", problem);
+  if (!parse_duration(text, ns, problem)) refuse_value("--duration", problem);
+  if (ns <= 0) refuse_value("--duration", "a round cannot last " + text);
   return std::chrono::nanoseconds(ns);
 }
 
@@ -45,14 +53,31 @@ std::uint64_t to_size(const char* option, const std::string& text) {
   std::int64_t bytes = 0;
   std::string problem;
   if (!parse_size(text, bytes, problem)) refuse_value(option, problem);
-  if (bytes < 1) refuse_value(option, "needs at least 1 byte");
+  if (bytes < 1 || bytes > largest_bytes) refuse_value(option, "needs 1B to 1GiB");
   return static_cast<std::uint64_t>(bytes);
+}
+
+void check_spins(const std::vector<std::string>& spins) {
+  WaitPolicy policy;
+  std::string problem;
+  for (const std::string& spin : spins) {
+    if (!WaitPolicy::parse(spin, policy, problem)) throw Failure(ExitCode::usage, "--spin: " + problem);
+  }
+}
+
+void check_pins(const std::vector<int>& pins, const std::vector<int>& usable) {
+  if (pins.size() > 2) throw Failure(ExitCode::usage, "--pin: two processors at most");
+  for (const int pin : pins) {
+    if (pin == -1 || usable.empty() || std::find(usable.begin(), usable.end(), pin) != usable.end()) continue;
+    throw Failure(ExitCode::usage, fmt::format("--pin: not {}: this process may use the processors {}, or -1 for any",
+                                               pin, fmt::join(usable, ", ")));
+  }
 }
 
 /// Adds an option that holds a comma-separated list of the given words.
 void add_words(Command verb, const char* name, std::vector<std::string>& words, const char* help,
                const std::vector<std::string>& allowed) {
-  verb.option(name, words, help).comma_separated().one_of(allowed).show_default();
+  verb.option(name, words, help).comma_separated().one_value_each().one_of(allowed).show_default();
 }
 
 void add_peer(Command& ferry, Context& context) {
@@ -78,8 +103,11 @@ void add_bench(Command& ferry, Context& context) {
   auto options = std::make_shared<bench::BenchOptions>();
   Command verb = add_verb(ferry, context, "bench", "Measure latency and throughput", [options, &context] {
     options->plugin_dirs = context.plugin_dirs;
+    const std::vector<int> usable = bench::usable_processors();
+    check_spins(options->spins);
+    check_pins(options->pin, usable);
     // Two processes that the scheduler puts on one processor now and on two then differ by more than any transport.
-    if (options->pin.empty()) options->pin = bench::two_processors();
+    if (options->pin.empty() && usable.size() > 1) options->pin = {usable[0], usable[1]};
     Runtime runtime = make_runtime(context);
     const std::vector<bench::Figure> figures = bench::run_bench(*options, runtime, ProgressBar());
     std::cout << (context.json ? bench::format_json(*options, figures) : bench::format_table(figures)) << std::flush;
@@ -92,6 +120,7 @@ void add_bench(Command& ferry, Context& context) {
   add_words(verb, "--planes", options->planes, "Through which plane", {"blocking", "reactor"});
   verb.option("--spin", options->spins, "Values of the `spin` option: off, auto, a bound such as 20us")
       .comma_separated()
+      .one_value_each()
       .show_default();
   verb.option_read_by(
       "--size", [options](const std::string& text) { options->size = to_size("--size", text); },
@@ -105,7 +134,7 @@ void add_bench(Command& ferry, Context& context) {
   verb.option("--rounds", options->rounds, "Rounds per figure; the median counts").range(1, 1000).show_default();
   verb.option("--pin", options->pin, "Processors of the driver and of its peer; -1 leaves one to the scheduler")
       .comma_separated()
-      .at_most(2);
+      .one_value_each();
   add_peer(ferry, context);
 }
 

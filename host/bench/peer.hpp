@@ -36,8 +36,8 @@ class PeerProcess : public Control {
 /// Runs this program again with `arguments`. Throws std::system_error.
 std::unique_ptr<PeerProcess> start_peer(const std::vector<std::string>& arguments);
 
-/// The first two processors that this process may use, or nothing when there is only one.
-std::vector<int> two_processors();
+/// The processors that this process may use.
+std::vector<int> usable_processors();
 /// Restricts the calling process to one processor; throws std::system_error. Does nothing for -1.
 void pin_to(int cpu);
 

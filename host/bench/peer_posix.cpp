@@ -90,15 +90,15 @@ std::int64_t Side::cpu_ns() const {
   return static_cast<std::int64_t>(used.tv_sec) * 1'000'000'000 + used.tv_nsec;
 }
 
-std::vector<int> two_processors() {
+std::vector<int> usable_processors() {
   cpu_set_t set;
   CPU_ZERO(&set);
   std::vector<int> found;
   if (::sched_getaffinity(0, sizeof(set), &set) != 0) return found;
-  for (int cpu = 0; cpu < CPU_SETSIZE && found.size() < 2; ++cpu) {
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
     if (CPU_ISSET(static_cast<std::size_t>(cpu), &set)) found.push_back(cpu);
   }
-  return found.size() == 2 ? found : std::vector<int>();
+  return found;
 }
 
 void pin_to(int cpu) {

@@ -134,14 +134,14 @@ std::int64_t Side::cpu_ns() const {
   return ns(kernel) + ns(user);
 }
 
-std::vector<int> two_processors() {
+std::vector<int> usable_processors() {
   DWORD_PTR own = 0, all = 0;
   ::GetProcessAffinityMask(::GetCurrentProcess(), &own, &all);
   std::vector<int> found;
-  for (int cpu = 0; cpu < 64 && found.size() < 2; ++cpu) {
+  for (int cpu = 0; cpu < 64; ++cpu) {
     if ((own >> cpu & 1) != 0) found.push_back(cpu);
   }
-  return found.size() == 2 ? found : std::vector<int>();
+  return found;
 }
 
 void pin_to(int cpu) {

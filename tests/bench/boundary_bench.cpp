@@ -1,15 +1,15 @@
 // What crossing the plugin boundary costs: the same read called directly, through the ABI's table in a library opened
-// at run time, and through Connection::read. Prints nanoseconds per call; medians of rounds taken in turn.
+// at run time, and through Connection::read. Prints nanoseconds per call; medians of rounds taken in turn. Exits 1 when
+// the ABI's table costs more than --limit-ns over the direct call.
 #include <dlfcn.h>
 
 #include <algorithm>
 #include <array>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
-#include <string_view>
 #include <vector>
 
+#include "command_line.hpp"
 #include "ferry/connection.hpp"
 #include "ferry/deadline.hpp"
 #include "null_transport.hpp"
@@ -58,11 +58,11 @@ Opened open_null_connection() {
 
 int main(int argc, char** argv) {
   std::uint64_t calls = 20'000'000;
-  if (argc == 3 && std::string_view(argv[1]) == "--calls") calls = std::strtoull(argv[2], nullptr, 10);
-  if (calls == 0 || (argc != 1 && argc != 3)) {
-    std::fprintf(stderr, "usage: boundary_bench [--calls N]\n");
-    return 2;
-  }
+  double limit_ns = 0;
+  ferry::host::Program program("What crossing the plugin boundary costs");
+  program.option("--calls", calls, "of each round");
+  program.option("--limit-ns", limit_ns, "exit with 1 when a call through the ABI costs this much more; 0: any");
+  if (const auto code = program.parse(argc, argv)) return *code;
   const Opened opened = open_null_connection();
   ferry::Connection connection(opened.connection, nullptr, {ferry::WaitPolicy(ferry::WaitPolicy::Mode::off, 0)},
                                "null");
@@ -83,5 +83,5 @@ int main(int argc, char** argv) {
   std::printf("Connection::read     %6.2f ns per call, %+.2f ns\n", median(wrapped), median(wrapped) - median(direct));
   connection.abort();
   opened.transport->ops->destroy(opened.transport);
-  return 0;
+  return limit_ns == 0 || median(boundary) - median(direct) < limit_ns ? 0 : 1;
 }
