@@ -77,14 +77,16 @@ std::vector<ConfiguredEndpoint> Runtime::endpoints_of(std::string_view text) con
     throw Error(Status::not_found, "find link", std::string(text),
                 "the configuration has no link of this name, and it is no descriptor" + did_you_mean(text, names));
   }
-  for (std::size_t index = 0; index < endpoints.size(); ++index) {
-    if (endpoints[index].endpoint.scheme != local_scheme) continue;
-    const auto found = local_endpoints(endpoints[index], state_->registry);
-    const auto at = endpoints.erase(endpoints.begin() + static_cast<std::ptrdiff_t>(index));
-    endpoints.insert(at, found.begin(), found.end());
-    index += found.size() - 1;
+  std::vector<ConfiguredEndpoint> found;
+  for (const ConfiguredEndpoint& endpoint : endpoints) {
+    for (ConfiguredEndpoint& one : endpoints_of(endpoint)) found.push_back(std::move(one));
   }
-  return endpoints;
+  return found;
+}
+
+std::vector<ConfiguredEndpoint> Runtime::endpoints_of(const ConfiguredEndpoint& endpoint) const {
+  if (endpoint.endpoint.scheme != local_scheme) return {endpoint};
+  return local_endpoints(endpoint, state_->registry);
 }
 
 Connection Runtime::connect_stream(std::string_view target, Deadline deadline, std::vector<Attempt>* attempts,

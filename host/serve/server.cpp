@@ -84,11 +84,13 @@ Server::Slots Server::resolve(const std::vector<ServiceConfig>& configs, const s
     for (ConfiguredEndpoint configured : config.listen) {
       // The service's own options come first: what stands at the endpoint is nearer and wins.
       configured.settings.insert(configured.settings.begin(), config.settings.begin(), config.settings.end());
-      auto slot = std::make_unique<Slot>(Slot{runtime, runtime->resolve(configured), config.name, service, nullptr});
-      const std::string address = slot->endpoint.endpoint.scheme + "://" + slot->endpoint.endpoint.address;
-      std::string key = address;  // an address with port 0 may stand there several times
-      for (int count = 2; slots.contains(key); ++count) key = address + " #" + std::to_string(count);
-      slots[key] = std::move(slot);
+      for (const ConfiguredEndpoint& endpoint : runtime->endpoints_of(configured)) {
+        auto slot = std::make_unique<Slot>(Slot{runtime, runtime->resolve(endpoint), config.name, service, nullptr});
+        const std::string address = slot->endpoint.endpoint.scheme + "://" + slot->endpoint.endpoint.address;
+        std::string key = address;  // an address with port 0 may stand there several times
+        for (int count = 2; slots.contains(key); ++count) key = address + " #" + std::to_string(count);
+        slots[key] = std::move(slot);
+      }
     }
   }
   return slots;

@@ -71,6 +71,8 @@ class Runtime {
   /// The endpoints of a link's name or of a descriptor list, with the link's settings put in and local:// names
   /// resolved. Throws Error(not_found) with the near miss for a name that is no link, DescriptorError.
   std::vector<ConfiguredEndpoint> endpoints_of(std::string_view link_or_descriptor) const;
+  /// The endpoint itself, or those that a local:// name stands for, the best first. Throws Error.
+  std::vector<ConfiguredEndpoint> endpoints_of(const ConfiguredEndpoint& endpoint) const;
 
   /// Both are owned by the Runtime.
   Registry& registry() noexcept;

@@ -52,6 +52,19 @@ class Services(TestCase):
             client.sendall(b"hello")
             self.assertEqual(receive_exactly(client, 5), b"hello")
 
+    def test_a_local_name_is_served_by_every_local_transport_as_relay_does(self):
+        env = {"XDG_RUNTIME_DIR": self.dir}
+        config = self.write("app.json", {"services": [{**ECHO, "listen": ["local://engine"]}]})
+        ferry = self.start("serve", config, env=env)
+        served = ferry.listening(3)
+        self.assertEqual(sorted(descriptor.split(":")[0] for descriptor in served), ["npipe", "shm", "uds"])
+        for descriptor in served + ["local://engine"]:
+            done = run("connect", descriptor, stdin=b"hello", env=env)
+            self.assertEqual((done.returncode, done.stdout), (0, b"hello"), done.stderr)
+        self.assertEqual(ferry.terminate(), 0)
+        relay = self.start("relay", "local://engine", "tcp://127.0.0.1:1", env=env)
+        self.assertEqual(sorted(relay.listening(3)), sorted(served))
+
     def test_clients_beyond_max_connections_are_turned_away(self):
         ferry, (descriptor,) = self.serve({**ECHO, "max_connections": 1})
         first = self.dial(descriptor)
