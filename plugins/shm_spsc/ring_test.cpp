@@ -2,8 +2,6 @@
 #include "ring.hpp"
 
 #include <doctest/doctest.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -13,40 +11,31 @@
 #include <thread>
 #include <vector>
 
+#include "ring_test_system.hpp"
+
 namespace {
 
 using namespace ferry::shm_spsc;
 
-constexpr std::size_t capacity = 4096;
+const std::size_t capacity = smallest_capacity;
 
 /// A ring in memory of this process, mapped twice in a row.
 class TestRing {
  public:
-  explicit TestRing(bool asymmetric = false, std::size_t size = capacity) : asymmetric_(asymmetric), size_(size) {
-    if (asymmetric) REQUIRE(register_for_barriers());
-    const int file = ::memfd_create("ring", MFD_CLOEXEC);
-    REQUIRE(file >= 0);
-    REQUIRE(::ftruncate(file, static_cast<off_t>(size)) == 0);
-    void* const both = ::mmap(nullptr, 2 * size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    REQUIRE(both != MAP_FAILED);
-    memory_ = static_cast<std::byte*>(both);
-    for (std::byte* half : {memory_, memory_ + size})
-      REQUIRE(::mmap(half, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, file, 0) == half);
-    ::close(file);
+  explicit TestRing(bool asymmetric = false, std::size_t size = capacity)
+      : asymmetric_(asymmetric), size_(size), memory_(size) {
+    if (asymmetric) REQUIRE(can_fence_own_threads());
   }
-  TestRing(const TestRing&) = delete;
-  TestRing& operator=(const TestRing&) = delete;
-  ~TestRing() { ::munmap(memory_, 2 * size_); }
 
-  RingWriter<> writer() { return {*control_, memory_, size_, asymmetric_}; }
-  RingReader<> reader() { return {*control_, memory_, size_, asymmetric_}; }
+  RingWriter<> writer() { return {*control_, memory_.data(), size_, asymmetric_}; }
+  RingReader<> reader() { return {*control_, memory_.data(), size_, asymmetric_}; }
   RingControl& control() { return *control_; }
 
  private:
   bool asymmetric_;
   std::size_t size_;
+  TwiceMapped memory_;
   std::unique_ptr<RingControl> control_ = std::make_unique<RingControl>();
-  std::byte* memory_ = nullptr;
 };
 
 /// Writes `size` bytes that count on from `first`, and publishes them.
@@ -270,11 +259,12 @@ namespace {
 void run_threads(bool asymmetric, std::uint64_t count) {
   TestRing ring(asymmetric);
   RingControl& control = ring.control();
-  const auto wake = [](std::atomic<std::uint32_t>& word, Wake whom) {
-    if (whom != Wake::nobody) word.notify_one();
+  Bed readers, writers;
+  const auto wake = [](Bed& bed, std::atomic<std::uint32_t>& word, Wake whom) {
+    if (whom != Wake::nobody) bed.wake(word);
   };
-  const auto sleep = [](auto& half, std::uint64_t wanted) {
-    if (half.arm(Wake::blocked, wanted)) half.sleep_word().wait(static_cast<std::uint32_t>(Wake::blocked));
+  const auto sleep = [](Bed& bed, auto& half, std::uint64_t wanted) {
+    if (half.arm(Wake::blocked, wanted)) bed.sleep(half.sleep_word(), static_cast<std::uint32_t>(Wake::blocked));
     half.disarm();
   };
   std::thread producer([&] {
@@ -283,14 +273,14 @@ void run_threads(bool asymmetric, std::uint64_t count) {
       const std::uint64_t burst = 8 * (1 + next % 97);
       std::span<std::byte> room;
       if (writer.reserve(burst, room) == RingStatus::not_now) {
-        sleep(writer, burst);
+        sleep(writers, writer, burst);
         continue;
       }
       for (std::uint64_t at = 0; at < burst; at += 8, ++next) std::memcpy(room.data() + at, &next, 8);
       writer.fill(burst);
-      wake(control.reader.kind, writer.publish());
+      wake(readers, control.reader.kind, writer.publish());
     }
-    wake(control.reader.kind, writer.end(mark_ended));
+    wake(readers, control.reader.kind, writer.end(mark_ended));
   });
   RingReader reader = ring.reader();
   std::uint64_t expected = 0;
@@ -298,14 +288,14 @@ void run_threads(bool asymmetric, std::uint64_t count) {
   for (RingStatus status = RingStatus::ok; status != RingStatus::ended;) {
     std::span<const std::byte> view;
     status = reader.peek(8, view);
-    if (status == RingStatus::not_now) sleep(reader, 8 * (1 + expected % 61));
+    if (status == RingStatus::not_now) sleep(readers, reader, 8 * (1 + expected % 61));
     if (status != RingStatus::ok) continue;
     for (std::size_t at = 0; at + 8 <= view.size(); at += 8, ++expected) {
       std::uint64_t number = 0;
       std::memcpy(&number, view.data() + at, 8);
       wrong += number != expected;
     }
-    wake(control.writer.kind, reader.consume(view.size()));
+    wake(writers, control.writer.kind, reader.consume(view.size()));
   }
   producer.join();
   CHECK(wrong == 0);
