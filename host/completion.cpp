@@ -1,10 +1,12 @@
 // `ferry completion`: a shell's completion of the command line, made from the verbs and options themselves.
 #include <CLI/CLI.hpp>
 #include <iostream>
+#include <sstream>
 #include <string>
 #include <vector>
 
 #include "context.hpp"
+#include "json.hpp"
 
 namespace ferry::host {
 namespace {
@@ -83,11 +85,17 @@ void print_bash(std::ostream& out, const CLI::App& app) {
 }  // namespace
 
 void add_completion(Command& ferry, Context& context) {
-  Command verb =
-      add_verb(ferry, context, "completion", "Print a completion script: source <(ferry completion bash)", [ferry] {
-        print_bash(std::cout, ferry.app());
-        return ExitCode::ok;
-      });
+  Command verb = add_verb(ferry, context, "completion", "Print a completion script: source <(ferry completion bash)",
+                          [ferry, &context] {
+                            if (!context.json) {
+                              print_bash(std::cout, ferry.app());
+                              return ExitCode::ok;
+                            }
+                            std::ostringstream script;
+                            print_bash(script, ferry.app());
+                            print_json({{"shell", "bash"}, {"script", script.str()}});
+                            return ExitCode::ok;
+                          });
   // Which one needs no memory: there is one so far.
   verb.option_read_by(
           "SHELL", [](const std::string&) {}, "Whose")

@@ -5,10 +5,13 @@
 #include <iostream>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 
 #include "context.hpp"
+#include "ferry/did_you_mean.hpp"
 #include "json.hpp"
 #include "plugin_survey.hpp"
 
@@ -21,15 +24,22 @@ namespace fs = std::filesystem;
 std::vector<fs::path> files_to_inspect(const Registry& registry, const std::string& which) {
   if (which.find('/') != std::string::npos) return {which};
   std::vector<fs::path> files;
+  std::vector<std::string> known;
   for (const fs::path& directory : registry.search_path()) {
     for (fs::path& file : plugin_candidates(directory)) {
+      known.push_back(file.stem().string());
       if (which.empty() || file.stem() == which) files.push_back(std::move(file));
     }
   }
   if (!files.empty()) return files;
+  if (std::error_code ignored; !which.empty() && fs::exists(which, ignored)) {
+    throw Failure(ExitCode::usage, "a plugin's name has no file to it; write ./" + which + " for the file here");
+  }
   std::string searched;
   for (const fs::path& directory : registry.search_path()) searched += "\n  " + directory.string();
-  throw Failure(ExitCode::plugin, "no plugin" + (which.empty() ? "" : " '" + which + "'") + " in any of:" + searched);
+  std::vector<std::string_view> names(known.begin(), known.end());
+  throw Failure(ExitCode::plugin, "no plugin" + (which.empty() ? "" : " '" + which + "'" + did_you_mean(which, names)) +
+                                      " in any of:" + searched);
 }
 
 std::string joined(const Json& list) {

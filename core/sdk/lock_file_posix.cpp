@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <ctime>
 
 #include "ferry/sdk/lock_file.hpp"
@@ -21,6 +22,18 @@ struct stat status_of(int file) {
 }
 
 }  // namespace
+
+Failure failure_to_make(int directory, int error, std::string_view context) {
+  Failure plain = os_failure(error, context);
+  struct stat status {};
+  if (error != EACCES || ::fstat(directory, &status) != 0) return plain;
+  char mode[8];
+  std::snprintf(mode, sizeof(mode), "%04o", static_cast<unsigned>(status.st_mode & 07777));
+  return Failure(plain.status(),
+                 std::string(plain.what()) + " (its directory is " + mode + ", owned by uid " +
+                     std::to_string(status.st_uid) + ")",
+                 error);
+}
 
 LockFile::LockFile(int directory, std::string name, std::int64_t patience_ms)
     : directory_(directory), name_(std::move(name)) {
@@ -42,7 +55,11 @@ bool LockFile::try_acquire() {
   // O_NONBLOCK: a FIFO planted under the name must not hang the open.
   const int flags = O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK;
   file_.reset(::openat(directory_, name_.c_str(), flags, 0600));
-  if (!file_) throw os_failure(errno, "opening the lock file " + name_);
+  if (!file_ && errno == ELOOP) {
+    throw Failure(FERRY_PERMISSION,
+                  "the lock file " + name_ + " is a symbolic link, which is never followed; remove it");
+  }
+  if (!file_) throw failure_to_make(directory_, errno, "opening the lock file " + name_);
   const struct stat ours = status_of(file_.get());
   if (!S_ISREG(ours.st_mode) || (ours.st_uid != ::geteuid() && ours.st_uid != 0)) {
     throw Failure(FERRY_PERMISSION, "the lock file " + name_ + " is not a plain file of ours (uid " +

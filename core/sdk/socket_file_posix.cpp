@@ -81,7 +81,7 @@ SocketFile SocketFile::bind(int socket, const std::string& path, const SocketFil
                                     : "something is there already; remove it, or allow takeover=true if it is stale",
                   error);
   }
-  if (error != 0) throw os_failure(error);
+  if (error != 0) throw failure_to_make(file.directory_.get(), error);
   struct stat made {};
   if (::fstatat(file.directory_.get(), file.name(), &made, AT_SYMLINK_NOFOLLOW) != 0) throw os_failure(errno);
   file.device_ = made.st_dev;

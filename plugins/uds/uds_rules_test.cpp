@@ -190,6 +190,18 @@ TEST_CASE("a socket whose mode shuts us out is named with its mode and owner") {
         }) == 0);
 }
 
+TEST_CASE("a directory that may not be written to is named with its mode and owner") {
+  if (!can_change_user()) return;
+  const TemporaryDirectory directory;
+  REQUIRE(::chmod(directory.path().c_str(), 0755) == 0);
+  const RawTransport transport(ferry_plugin_v1);
+  CHECK(as_stranger([&] {
+          Said said;
+          (void)transport.listen(directory / "s", {}, &said);
+          return said.status == FERRY_PERMISSION && said.mentions("its directory is 0755, owned by uid 0") ? 0 : 1;
+        }) == 0);
+}
+
 TEST_CASE("a client that no allow-list admits is turned away, logged, and the listener goes on") {
   const TemporaryDirectory directory;
   const RawTransport transport(ferry_plugin_v1);

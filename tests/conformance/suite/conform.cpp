@@ -136,7 +136,11 @@ std::vector<Test> chosen_tests(const std::string& filter) {
   return tests;
 }
 
-int list(const std::vector<Test>& tests) {
+int list(const std::vector<Test>& tests, bool json) {
+  if (json) {
+    print_json(std::cout, tests);
+    return exit_ok;
+  }
   for (const Test& test : tests) {
     std::cout << test.name << ": " << test.summary;
     if (test.needs != 0) std::cout << " [" << capability_names(test.needs) << "]";
@@ -175,6 +179,14 @@ int run_suite(const Settings& settings, const std::vector<Test>& tests, Runner& 
   return summary.count(Outcome::failed) == 0 ? exit_ok : exit_failures;
 }
 
+std::vector<std::filesystem::path> search_path(const Settings& settings) {
+  RegistryPolicy policy;
+  policy.plugin_dirs = settings.plugin_dirs;
+  return Registry(policy).search_path();
+}
+
+bool is_path(const std::string& plugin) { return plugin.find_first_of("/\\") != std::string::npos; }
+
 }  // namespace
 
 void add_options(host::Command command, Settings& settings) {
@@ -196,12 +208,9 @@ void add_options(host::Command command, Settings& settings) {
 
 std::filesystem::path find_plugin(const Settings& settings) {
   std::error_code ignored;
-  if (settings.plugin.find_first_of("/\\") != std::string::npos || std::filesystem::exists(settings.plugin, ignored))
+  if (is_path(settings.plugin) || std::filesystem::exists(settings.plugin, ignored))
     return std::filesystem::absolute(settings.plugin);
-  RegistryPolicy policy;
-  policy.plugin_dirs = settings.plugin_dirs;
-  const Registry registry(policy);
-  for (const auto& dir : registry.search_path()) {
+  for (const auto& dir : search_path(settings)) {
     const auto file = dir / (settings.plugin + std::string(plugin_suffix));
     if (std::filesystem::exists(file, ignored)) return file;
   }
@@ -217,12 +226,20 @@ int run(const Settings& settings, const std::vector<std::string>& verb) {
     std::cerr << "conform: no test is named like '" << settings.filter << "'; see --list\n";
     return exit_usage;
   }
-  if (settings.list) return list(tests);
+  if (settings.list) return list(tests, settings.json);
   if (settings.plugin.empty()) {
     std::cerr << "conform: say which plugin: a file, or a name in the search path\n";
     return exit_usage;
   }
-  Runner runner(find_plugin(settings), settings.options, self);
+  const std::filesystem::path plugin = find_plugin(settings);
+  std::error_code ignored;
+  if (!is_path(settings.plugin) && !std::filesystem::exists(plugin, ignored)) {
+    std::cerr << "conform: no file or plugin '" << settings.plugin << "'; looked in";
+    for (const auto& directory : search_path(settings)) std::cerr << "\n  " << directory.string();
+    std::cerr << std::endl;
+    return exit_plugin;
+  }
+  Runner runner(plugin, settings.options, self);
   return run_suite(settings, tests, runner);
 }
 

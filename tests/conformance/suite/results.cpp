@@ -138,6 +138,13 @@ void print_json(std::ostream& out, const Summary& summary) {
   out << document.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << std::endl;
 }
 
+void print_json(std::ostream& out, std::span<const Test> tests) {
+  nlohmann::ordered_json rows = nlohmann::ordered_json::array();
+  for (const Test& test : tests)
+    rows.push_back({{"name", test.name}, {"summary", test.summary}, {"needs", capability_names(test.needs)}});
+  out << rows.dump(2) << std::endl;
+}
+
 void write_junit(std::ostream& out, const Summary& summary) {
   out << "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuite name=\"" << xml(summary.plugin.name) << "\" tests=\""
       << summary.results.size() << "\" failures=\"" << summary.count(Outcome::failed) << "\" skipped=\""

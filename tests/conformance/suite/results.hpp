@@ -4,10 +4,12 @@
 #include <cstdint>
 #include <filesystem>
 #include <iosfwd>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "report.hpp"
+#include "suite.hpp"
 
 namespace ferry::conformance {
 
@@ -40,6 +42,7 @@ void print_heading(std::ostream& out, const PluginFacts& plugin);
 void print_result(std::ostream& out, const Result& result, bool colour);
 void print_totals(std::ostream& out, const Summary& summary, bool colour);
 void print_json(std::ostream& out, const Summary& summary);
+void print_json(std::ostream& out, std::span<const Test> tests);
 void write_junit(std::ostream& out, const Summary& summary);
 
 }  // namespace ferry::conformance

@@ -58,6 +58,9 @@ class Usage(TestCase):
         for verb in ("connect", "listen"):
             self.expect(4, verb, "tpc://127.0.0.1:1")
 
+    def test_an_address_that_its_transport_does_not_take_is_exit_code_2(self):
+        self.assertIn("name the host", self.expect(2, "connect", "tcp://:80")[1])
+
     def test_the_version(self):
         self.assertRegex(self.expect(0, "--version")[0], r"^\d+\.\d+\.\d+\n$")
 
@@ -158,6 +161,23 @@ class Reports(TestCase):
 
     def test_inspect_of_an_unknown_plugin_is_exit_code_4(self):
         self.assertEqual(run("inspect", "nosuch").returncode, 4)
+        self.assertIn(b"did you mean 'tcp'?", run("inspect", "tcpp").stderr)
+
+    def test_inspect_of_a_file_without_its_folder_says_how_to_write_it(self):
+        self.write("mine.so", "")
+        done = subprocess.run([FERRY, "inspect", "mine.so"], cwd=self.dir, capture_output=True, timeout=LIMIT_S)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn(b"write ./mine.so", done.stderr)
+
+    def test_conform_of_an_unknown_plugin_is_exit_code_4_and_lists_where_it_looked(self):
+        done = run("conform", "nosuch", "--plugin-dir", self.dir)
+        self.assertEqual(done.returncode, 4)
+        self.assertIn(self.dir.encode(), done.stderr)
+
+    def test_lists_and_scripts_as_json_are_json(self):
+        self.assertIn("ending.half_close", [test["name"] for test in json.loads(run("conform", "--list", "--json").stdout)])
+        script = json.loads(run("completion", "bash", "--json").stdout)
+        self.assertEqual(script, {"shell": "bash", "script": run("completion", "bash").stdout.decode()})
 
     def doctor(self, *arguments):
         done = run("doctor", "--json", *arguments)

@@ -3,10 +3,16 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
+#include "ferry/plugin.hpp"
 #include "ferry/sdk/unique_fd.hpp"
 
 namespace ferry::plugin {
+
+/// As os_failure, for a file that could not be made in the open `directory`: where it may not be written to, the text
+/// has its mode and owner.
+Failure failure_to_make(int directory, int error, std::string_view context = {});
 
 /// Holds flock(2) on `name` in the directory open as `directory`, from construction to destruction. The file is made
 /// 0600 when absent; a symbolic link, another kind of file or another user's is refused, so nobody else can hold or
