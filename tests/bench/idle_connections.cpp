@@ -1,9 +1,11 @@
-// Many connections on one reactor: idle ones by the ten thousand, what each costs in memory and what they do to one
-// busy client; or, with --busy, all of them busy at once, each with one message under way: throughput, p99 and memory.
+// Many connections on one reactor: idle ones by the ten thousand, how long each takes to connect, what it costs in
+// memory and what they do to one busy client; or, with --busy, all of them busy at once, each with one message under
+// way: throughput, p99 and memory.
 //
 // The server (this process's child) runs an echo on a reactor. The driver measures a busy client's round trips without
 // the idle connections and with them, in turn, and reads the server's memory before and after. Prints bytes per
-// connection and both p99; exits 1 when --limit-bytes or --limit-ratio is given and exceeded.
+// connection, the median time of connecting and both p99; exits 1 when --limit-bytes or --limit-ratio is given and
+// exceeded.
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -19,6 +21,7 @@
 
 #include "command_line.hpp"
 #include "ferry/channel.hpp"
+#include "ferry/endpoint.hpp"
 #include "ferry/reactor.hpp"
 #include "ferry/runtime.hpp"
 
@@ -100,11 +103,15 @@ int measure(const Settings& settings, pid_t server, const std::string& address) 
   p99_of_round(busy, settings.round_trips);  // warm-up
   const double before = private_bytes(server);
   double per_connection = 0;
-  std::vector<double> without, with, ratios;
+  std::vector<double> without, with, ratios, connecting;
   for (unsigned round = 0; round < settings.rounds; ++round) {
     without.push_back(static_cast<double>(p99_of_round(busy, settings.round_trips)));
     std::vector<ferry::Connection> idle;
-    for (unsigned i = 0; i < settings.idle; ++i) idle.push_back(runtime.connect_stream(address));
+    for (unsigned i = 0; i < settings.idle; ++i) {
+      const std::int64_t start = ferry::monotonic_now_ns();
+      idle.push_back(runtime.connect_stream(address));
+      connecting.push_back(static_cast<double>(ferry::monotonic_now_ns() - start));
+    }
     {  // a round trip through the last one: by then the server has accepted them all
       ferry::Channel last(runtime.connect_stream(address));
       last.send("accepted?");
@@ -116,9 +123,9 @@ int measure(const Settings& settings, pid_t server, const std::string& address) 
   }
   const double ratio = median(ratios);
   std::printf(
-      "%u idle connections: %.0f bytes each in the server; p99 of a busy client %.1f us without, %.1f us with, ratio "
-      "%.2f\n",
-      settings.idle, per_connection, median(without) / 1e3, median(with) / 1e3, ratio);
+      "%u idle connections: %.0f bytes each in the server, connected in %.1f us (median); p99 of a busy client %.1f us "
+      "without, %.1f us with, ratio %.2f\n",
+      settings.idle, per_connection, median(connecting) / 1e3, median(without) / 1e3, median(with) / 1e3, ratio);
   const bool too_big = settings.limit_bytes > 0 && per_connection > settings.limit_bytes;
   const bool too_slow = settings.limit_ratio > 0 && ratio > settings.limit_ratio;
   return too_big || too_slow ? 1 : 0;
@@ -184,7 +191,8 @@ int measure_busy(const Settings& settings, pid_t server, const std::string& addr
 int main(int argc, char** argv) {
   Settings settings;
   ferry::host::Program program("Memory and latency with many idle connections");
-  program.option("descriptor", settings.descriptor, "Where the server listens").required();
+  program.option("descriptor", settings.descriptor, "Where the server listens, with the options of both sides")
+      .required();
   program.option("--plugin-dir", settings.plugin_dir);
   program.option("--idle", settings.idle).show_default();
   program.option("--busy", settings.busy, "Measure so many busy clients instead, one figure for each number")
@@ -206,6 +214,9 @@ int main(int argc, char** argv) {
   for (char letter = 0; ::read(announce[0], &letter, 1) == 1 && letter != '\n';) address += letter;
   int result = 1;
   try {
+    ferry::Endpoint dial = ferry::parse_endpoint(address);
+    dial.options = ferry::parse_endpoint(settings.descriptor).options;
+    address = dial.to_string();
     result = settings.busy.empty() ? measure(settings, server, address) : measure_busy(settings, server, address);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "idle_connections: %s\n", error.what());
