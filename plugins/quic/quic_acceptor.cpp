@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 
 namespace ferry::quic {
 namespace {
@@ -117,14 +118,29 @@ void Acceptor::on_writable() {
   for (Session* session : engine_.sessions_of(*this)) engine_.flush_later(*session);
 }
 
+Session* Acceptor::same_as_last(std::span<const std::uint8_t> packet) const noexcept {
+  const bool long_header = (packet[0] & 0x80) != 0;
+  if (long_header || packet.size() <= connection_id_bytes || last_routes_ != engine_.route_changes()) return nullptr;
+  return std::memcmp(packet.data() + 1, last_id_.data(), connection_id_bytes) == 0 ? last_ : nullptr;
+}
+
+void Acceptor::remember(Session& session, const ngtcp2_version_cid& ids) noexcept {
+  if (ids.dcidlen != connection_id_bytes) return;
+  last_ = &session;
+  std::memcpy(last_id_.data(), ids.dcid, connection_id_bytes);
+  last_routes_ = engine_.route_changes();
+}
+
 void Acceptor::on_packet(const Packet& packet, std::uint64_t now) {
+  if (Session* const session = same_as_last(packet.bytes)) return session->on_packet(packet, now);
   ngtcp2_version_cid ids;
   const int result = ngtcp2_pkt_decode_version_cid(&ids, packet.bytes.data(), packet.bytes.size(), connection_id_bytes);
   if (result != 0 && result != NGTCP2_ERR_VERSION_NEGOTIATION) return;
   if (result == 0) {
     if (Session* session = engine_.find({reinterpret_cast<const char*>(ids.dcid), ids.dcidlen})) {
-      if (session->is_of(*this)) session->on_packet(packet, now);
-      return;
+      if (!session->is_of(*this)) return;
+      remember(*session, ids);
+      return session->on_packet(packet, now);
     }
   }
   if (now / ns_per_s != second_) {

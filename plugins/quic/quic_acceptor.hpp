@@ -8,6 +8,7 @@
 // The port outlives its listener as long as a connection does; listening there again takes it over.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -54,6 +55,8 @@ class Acceptor final : public std::enable_shared_from_this<Acceptor>, public Pac
   void ended(Session& session) noexcept;
 
  private:
+  void remember(Session& session, const ngtcp2_version_cid& ids) noexcept;
+  Session* same_as_last(std::span<const std::uint8_t> packet) const noexcept;
   void first_packet(const Packet& packet, const ngtcp2_version_cid& ids, std::uint64_t now);
   bool check_token(const Packet& packet, const ngtcp2_pkt_hd& header, std::optional<ngtcp2_cid>& original,
                    std::uint64_t now);
@@ -73,7 +76,11 @@ class Acceptor final : public std::enable_shared_from_this<Acceptor>, public Pac
   std::shared_ptr<const Credentials> credentials_;
   std::uint32_t handshakes_ = 0;  // under way
   std::uint32_t live_ = 0;        // established and not ended
-  std::uint64_t second_ = 0;      // of the two limits on what strangers make us do
+  // Whose packet came last, and by which id. Packets come in runs, as the kernel joins them.
+  Session* last_ = nullptr;
+  std::array<std::uint8_t, connection_id_bytes> last_id_{};
+  std::uint64_t last_routes_ = 0;  // Engine::route_changes() then
+  std::uint64_t second_ = 0;       // of the two limits on what strangers make us do
   std::uint32_t resets_in_second_ = 0;
   std::uint32_t lines_in_second_ = 0;
 

@@ -116,8 +116,16 @@ class Engine {
   void add_socket(UdpSocket& socket, PacketHandler& handler);
   void remove_socket(UdpSocket& socket) noexcept;
   void watch_writable(UdpSocket& socket, bool wanted) noexcept;
-  void route(std::string id, Session& session) { routes_[std::move(id)] = &session; }
-  void unroute(const std::string& id) noexcept { routes_.erase(id); }
+  void route(std::string id, Session& session) {
+    ++route_changes_;
+    routes_[std::move(id)] = &session;
+  }
+  void unroute(const std::string& id) noexcept {
+    ++route_changes_;
+    routes_.erase(id);
+  }
+  /// What find() found stays true as long as this stays the same.
+  std::uint64_t route_changes() const noexcept { return route_changes_; }
   Session* find(const std::string& id) const noexcept;
   Timers& timers() noexcept { return timers_; }
   /// The session has, or may have, something to send.
@@ -215,6 +223,7 @@ class Engine {
   Timers timers_;
   std::unordered_map<int, Registered> sockets_;
   std::unordered_map<std::string, Session*> routes_;
+  std::uint64_t route_changes_ = 0;
   std::unordered_map<Session*, std::shared_ptr<Session>> sessions_;
   std::vector<std::shared_ptr<Session>> removed_;
   std::vector<std::shared_ptr<Stream>> to_tell_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "ferry/sdk/poll_wait.hpp"
 #include "quic_engine.hpp"
@@ -97,19 +98,21 @@ std::int64_t Stream::read(void* data, std::uint64_t size, std::int64_t deadline_
       return static_cast<std::int64_t>(got);
     }
     if (state != Direction::open) return state == Direction::ended ? FERRY_END : FERRY_RESET;
-    // The first look is free. Whoever comes again without having slept spins, and may as well fetch the packets.
     if (deadline_ns == FERRY_NO_WAIT) {
-      if (polled || engine_.drives(*this) || ++looks_ == 1) return FERRY_WOULD_BLOCK;
+      if (polled || !spins(read_looks_)) return FERRY_WOULD_BLOCK;
       engine_.poll(*this, &landing);
       polled = true;
       continue;
     }
-    looks_ = 0;
+    read_looks_ = 0;
     const ferry_status status = wait(
         readable_, deadline_ns, [&] { return landing.got > 0 || can_read(); }, &landing);
     if (status != FERRY_OK && landing.got == 0) return status;
   }
 }
+
+/// The first look is free. Whoever comes again without having slept spins, and may as well fetch the packets.
+bool Stream::spins(std::uint32_t& looks) const noexcept { return !engine_.drives(*this) && ++looks > 1; }
 
 void Stream::consumed(std::uint64_t size) noexcept {
   unreported_ += size;
@@ -124,10 +127,17 @@ std::int64_t Stream::write(const ferry_iovec* pieces, std::uint32_t count, std::
   for (std::uint32_t i = 0; i < count; ++i) wanted += pieces[i].size;
   if (shut_.load(std::memory_order_relaxed)) return FERRY_CLOSED;
   if (wanted == 0) return 0;
-  for (;;) {
+  for (bool polled = false;;) {
     if (writing_.load(std::memory_order_seq_cst) != Direction::open) return FERRY_RESET;
     if (room() >= std::min(wanted, write_low_water_) && unsent() < unsent_limit_) break;
     engine_.post(*this);  // what FERRY_WRITE_MORE held back must go before anything can be acknowledged
+    if (deadline_ns == FERRY_NO_WAIT) {
+      if (polled || !spins(write_looks_)) return FERRY_WOULD_BLOCK;
+      engine_.poll(*this, nullptr);
+      polled = true;
+      continue;
+    }
+    write_looks_ = 0;
     const ferry_status status = wait(writable_, deadline_ns, [this] { return can_write(); });
     if (status != FERRY_OK) return status;
   }
@@ -154,7 +164,7 @@ std::int32_t Stream::arm(ferry_interest interest) noexcept {
     engine_.sleep_begins();
   }
   if (!wakeup.arm()) return FERRY_NO_RESOURCES;
-  if (interest == FERRY_READ) looks_ = 0;
+  (interest == FERRY_WRITE ? write_looks_ : read_looks_) = 0;
   if (!ready()) return FERRY_ARMED;
   wakeup.disarm();
   return FERRY_READY;
@@ -223,6 +233,7 @@ void Stream::tell() noexcept {
     incoming_.publish();
     engine_.wake(*this, FERRY_READ);
   }
+  if (acknowledged_ > 0) outgoing_.release(static_cast<std::size_t>(std::exchange(acknowledged_, 0)));
   handed_.store(next_.position(), std::memory_order_seq_cst);  // pairs with can_write, as a Wakeup asks for
   const std::uint64_t written = outgoing_.written();
   if (written - outgoing_.released() <= send_limit_ - write_low_water_ &&
@@ -280,8 +291,6 @@ void Stream::handed_over(std::size_t size, bool fin) noexcept {
   next_.advance(size);
   if (fin) fin_handed_ = true;
 }
-
-void Stream::acknowledged(std::uint64_t size) noexcept { outgoing_.release(static_cast<std::size_t>(size)); }
 
 void Stream::fin_acknowledged() noexcept {
   if (fin_acknowledged_.load(std::memory_order_relaxed)) return;

@@ -85,8 +85,11 @@ class Stream : public std::enable_shared_from_this<Stream> {
   bool has_output() const noexcept;
   /// Ends our direction as shutdown_write does.
   void end_output() noexcept { shut_.store(true, std::memory_order_seq_cst); }
-  bool all_acknowledged() const noexcept { return fin_handed_ && outgoing_.released() == next_.position(); }
-  void acknowledged(std::uint64_t size) noexcept;
+  bool all_acknowledged() const noexcept {
+    return fin_handed_ && outgoing_.released() + acknowledged_ == next_.position();
+  }
+  /// The writer has room for it after tell().
+  void acknowledged(std::uint64_t size) noexcept { acknowledged_ += size; }
   /// Shows the application what changed and wakes it. Once per batch of packets, because each wake-up may cost this
   /// thread its processor.
   void tell() noexcept;
@@ -129,6 +132,7 @@ class Stream : public std::enable_shared_from_this<Stream> {
   std::uint64_t room() const noexcept { return send_limit_ - (outgoing_.tail() - outgoing_.released()); }
   std::uint64_t unsent() const noexcept { return outgoing_.tail() - handed_.load(std::memory_order_seq_cst); }
   void consumed(std::uint64_t size) noexcept;
+  bool spins(std::uint32_t& looks) const noexcept;
   /// FERRY_OK when `ready` is true, else sleeps until it may be or says why not.
   template <class Ready>
   ferry_status wait(Wakeup& wakeup, std::int64_t deadline_ns, Ready&& ready, Landing* landing = nullptr) noexcept;
@@ -158,7 +162,8 @@ class Stream : public std::enable_shared_from_this<Stream> {
   std::atomic<std::int64_t> read_code_{FERRY_WOULD_BLOCK};
   std::atomic<std::int64_t> write_code_{FERRY_WOULD_BLOCK};
   std::uint64_t unreported_ = 0;     // the reader's
-  std::uint32_t looks_ = 0;          // the reader's, without waiting, since it last slept
+  std::uint32_t read_looks_ = 0;     // the reader's, without waiting, since it last slept
+  std::uint32_t write_looks_ = 0;    // the writer's
   std::atomic<bool> looped_{false};  // an event loop waits on it, and counts as a sleeper
   std::uint32_t adopted_by_ = 0;     // the driver's, with its token
   std::uint64_t token_ = 0;
@@ -166,6 +171,7 @@ class Stream : public std::enable_shared_from_this<Stream> {
   // The engine's.
   ByteQueue::Cursor next_{outgoing_};     // the first byte that ngtcp2 does not have yet
   std::atomic<std::uint64_t> handed_{0};  // its position, for the writer
+  std::uint64_t acknowledged_ = 0;        // since tell()
   bool fin_handed_ = false;
   std::uint64_t credited_ = 0;
   std::uint64_t discarded_ = 0;  // dropped on arrival
