@@ -22,13 +22,14 @@ bool equal(const OptionValues& a, const OptionValues& b) {
   return true;
 }
 
-// True when every difference is in options that a listener can be told of.
+// True when every difference is in options that a listener can be told of, or that are none of its business.
 bool reloadable(const ResolvedEndpoint& from, const ResolvedEndpoint& to) {
   if (from.plugin->path() != to.plugin->path() || from.options.size() != to.options.size()) return false;
   if (!equal(from.core, to.core)) return false;
   for (std::uint32_t i = 0; i < from.options.size(); ++i) {
     const bool same = equal(from.options[i], to.options[i]);
-    if (!same && (from.options.table()[i].flags & FERRY_OPTION_RELOADABLE) == 0) return false;
+    const std::uint32_t flags = from.options.table()[i].flags;
+    if (!same && (flags & FERRY_OPTION_LISTEN) != 0 && (flags & FERRY_OPTION_RELOADABLE) == 0) return false;
   }
   return true;
 }
@@ -148,13 +149,13 @@ void Server::open(Slot& slot, Listener listener) {
 void Server::update(Slot& old, Slot& wanted) {
   old.service = wanted.service;
   old.service_name = wanted.service_name;
-  if (old.endpoint.plugin->path() == wanted.endpoint.plugin->path() &&
-      equal(old.endpoint.options, wanted.endpoint.options) && equal(old.endpoint.core, wanted.endpoint.core)) {
-    return;
-  }
-  if (!reloadable(old.endpoint, wanted.endpoint) || !FERRY_HAS(old.raw->ops, ferry_listener_ops, reconfigure)) {
-    return replace(old, wanted);
-  }
+  const bool same = old.endpoint.plugin->path() == wanted.endpoint.plugin->path() &&
+                    equal(old.endpoint.options, wanted.endpoint.options) &&
+                    equal(old.endpoint.core, wanted.endpoint.core);
+  const bool can_be_told = FERRY_HAS(old.raw->ops, ferry_listener_ops, reconfigure);
+  if (same && !can_be_told) return;
+  if (!can_be_told || !reloadable(old.endpoint, wanted.endpoint)) return replace(old, wanted);
+  // Also when nothing changed: the files that its options name may have, such as a renewed certificate.
   ferry_error error{};
   error.struct_size = sizeof(error);
   const ferry_values values = wanted.endpoint.options.abi();
@@ -163,15 +164,31 @@ void Server::update(Slot& old, Slot& wanted) {
     log_line(FERRY_LOG_ERROR, "reconfigure {}: {}", old.listener->descriptor(), error.message);
     return;
   }
+  if (same) return;
   old.endpoint.options = wanted.endpoint.options;
   log_line(FERRY_LOG_INFO, "reconfigured {}", old.listener->descriptor());
+}
+
+// The old listener's clients may still hold its address, as all those of a UDP port do. Then the transport that they
+// are of can listen there again, and no other.
+Listener Server::listen_instead(const Slot& old, Slot& wanted) {
+  try {
+    return wanted.origin->listen(wanted.endpoint);
+  } catch (const Error& error) {
+    const bool same_code = &old.endpoint.plugin->abi() == &wanted.endpoint.plugin->abi();
+    if (error.status() != Status::address_in_use || !same_code) throw;
+    wanted.origin = old.origin;
+    wanted.endpoint.plugin = old.endpoint.plugin;
+    wanted.endpoint.transport = old.endpoint.transport;
+    return wanted.origin->listen(wanted.endpoint);
+  }
 }
 
 // The same address cannot be listened at twice, so the old listener goes first and comes back when the new one fails.
 void Server::replace(Slot& old, Slot& wanted) {
   old.listener->close();
   try {
-    open(old, wanted.origin->listen(wanted.endpoint));
+    open(old, listen_instead(old, wanted));
     old.origin = wanted.origin;
     old.endpoint = wanted.endpoint;
   } catch (const Error& error) {

@@ -64,6 +64,7 @@ class Server {
   bool close_departing(const ResolvedEndpoint& in_favour_of, const Slots& wanted, std::vector<Slot*>& closed);
   void open(Slot& slot, Listener listener);
   void update(Slot& old, Slot& wanted);
+  static Listener listen_instead(const Slot& old, Slot& wanted);
   void replace(Slot& old, Slot& wanted);
   void reopen(Slot& slot);
   void announce(const Slot& slot) const;

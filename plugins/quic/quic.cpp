@@ -1,45 +1,11 @@
 // The quic transport plugin: its description and the transport object. See README.md.
-#include <sys/stat.h>
-
-#include <map>
-#include <mutex>
-
 #include "quic_connect.hpp"
 #include "quic_connection.hpp"
+#include "quic_credentials_cache.hpp"
 #include "quic_listener.hpp"
 
 namespace ferry::quic {
 namespace {
-
-/// Credentials by the files they were read from, so that a connect does not parse a CA bundle again. A file that
-/// changed is read anew; connections made before keep what they had.
-class CredentialsCache {
- public:
-  std::shared_ptr<const Credentials> get(const Settings& settings, bool server) {
-    std::string key = server ? "s" : settings.insecure ? "i" : settings.pins.empty() ? "c" : "p";
-    for (const std::string& file : {settings.ca, settings.cert, settings.key, settings.client_ca}) {
-      struct stat facts {};
-      if (!file.empty()) (void)::stat(file.c_str(), &facts);
-      key += '\n' + file + '\n' + std::to_string(facts.st_ino) + '.' + std::to_string(facts.st_mtim.tv_sec) + '.' +
-             std::to_string(facts.st_mtim.tv_nsec);
-    }
-    const std::scoped_lock lock(mutex_);
-    std::shared_ptr<const Credentials>& entry = entries_[key];
-    if (entry == nullptr) {
-      if (entries_.size() > max_entries) {
-        entries_.clear();
-        return entries_[key] = std::make_shared<Credentials>(settings, server);
-      }
-      entry = std::make_shared<Credentials>(settings, server);
-    }
-    return entry;
-  }
-
- private:
-  static constexpr std::size_t max_entries = 64;
-  std::mutex mutex_;
-  std::map<std::string, std::shared_ptr<const Credentials>> entries_;
-};
 
 class QuicTransport : public plugin::Transport<QuicTransport> {
  public:
@@ -72,7 +38,7 @@ class QuicTransport : public plugin::Transport<QuicTransport> {
     const auto settings = std::make_shared<const Settings>(options);
     auto credentials = credentials_.get(*settings, true);
     engine_.start();
-    return std::make_unique<QuicListener>(engine_, at, settings, std::move(credentials));
+    return std::make_unique<QuicListener>(engine_, at, settings, credentials_, std::move(credentials));
   }
 
   void effective(plugin::Options options, ferry_value* values, std::uint32_t count) const {

@@ -92,10 +92,14 @@ std::shared_ptr<Acceptor> acceptor_at(Engine& engine, const plugin::HostAddress&
 }  // namespace
 
 QuicListener::QuicListener(Engine& engine, const plugin::HostAddress& address, std::shared_ptr<const Settings> settings,
-                           std::shared_ptr<const Credentials> credentials)
-    : engine_(engine), settings_(std::move(settings)), acceptor_(acceptor_at(engine, address)) {
+                           CredentialsCache& cache, std::shared_ptr<const Credentials> credentials)
+    : engine_(engine),
+      cache_(cache),
+      settings_(std::move(settings)),
+      credentials_(std::move(credentials)),
+      acceptor_(acceptor_at(engine, address)) {
   const Engine::Inside inside(engine_);
-  acceptor_->open(settings_, std::move(credentials));
+  acceptor_->open(settings_, credentials_);
 }
 
 QuicListener::~QuicListener() {
@@ -125,6 +129,24 @@ std::unique_ptr<QuicConnection> QuicListener::accept(std::int64_t deadline_ns, f
     wakeup.sleep(deadline_ns);
     engine_.sleep_ends();
   }
+}
+
+void QuicListener::effective(ferry_value* values, std::uint32_t count) const {
+  const std::scoped_lock lock(mutex_);
+  read_back(*settings_, values, count);
+}
+
+void QuicListener::reconfigure(plugin::Options options) {
+  auto settings = std::make_shared<const Settings>(options);
+  auto credentials = cache_.get(*settings, true);
+  const std::scoped_lock lock(mutex_);
+  if (credentials != credentials_) {
+    engine_.log(FERRY_LOG_INFO, "quic " + local_address() + ": the files of certificates and keys were read again");
+  }
+  settings_ = std::move(settings);
+  credentials_ = std::move(credentials);
+  const Engine::Inside inside(engine_);
+  acceptor_->open(settings_, credentials_);
 }
 
 std::int32_t QuicListener::arm() noexcept {

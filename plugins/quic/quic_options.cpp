@@ -12,7 +12,8 @@ using plugin::Failure;
 constexpr std::int64_t second_ns = 1'000'000'000;
 constexpr std::int64_t hour_ns = 3600 * second_ns;
 constexpr std::uint32_t connecting = FERRY_OPTION_CONNECT;
-constexpr std::uint32_t listening = FERRY_OPTION_LISTEN;
+constexpr std::uint32_t listening = FERRY_OPTION_LISTEN | FERRY_OPTION_RELOADABLE;
+constexpr std::uint32_t both = row::both | FERRY_OPTION_RELOADABLE;
 constexpr std::size_t max_alpn_bytes = 255;  // RFC 7301, section 3.1
 
 /// The pieces between commas, without blanks around them and without empty ones.
@@ -68,45 +69,51 @@ Enum choice(std::string_view text, const char* const* choices) {
 constexpr std::array<ferry_option, option_count> option_table = {
     row::text("alpn", "ferry",
               "application protocols (ALPN), with commas between; both sides must have one in common, and other QUIC "
-              "programs with the same one can talk to it"),
+              "programs with the same one can talk to it",
+              both),
     row::text("server_name", nullptr, "name to ask for and to verify; the address's host when unset", connecting),
     row::text("ca", nullptr, "file of CA certificates (PEM) that servers are verified with, instead of the system's",
               connecting),
     row::text("cert", nullptr,
-              "file of our certificate chain (PEM); a listener needs one, a client where the server asks for it"),
-    row::text("key", nullptr, "file of the private key to cert (PEM); the same file when unset"),
+              "file of our certificate chain (PEM); a listener needs one, a client where the server asks for it", both),
+    row::text("key", nullptr, "file of the private key to cert (PEM); the same file when unset", both),
     row::text(
         "pin", nullptr,
         "SHA-256 of acceptable peer certificates, in hexadecimal, with commas between; without ca (client_ca) they "
-        "are trusted by that alone"),
+        "are trusted by that alone",
+        both),
     row::text("client_ca", nullptr, "file of CA certificates (PEM) that clients must prove to be of (mutual TLS)",
               listening),
     row::boolean("insecure", "false", "take any server certificate: anybody on the path can read and forge everything",
                  connecting),
     row::boolean("resumption", "true",
                  "shorten later handshakes with the same peer by a TLS session ticket; never where clients are "
-                 "verified, who prove themselves each time"),
-    row::choice("cc", "cubic", cc_choices, "congestion control"),
+                 "verified, who prove themselves each time",
+                 both),
+    row::choice("cc", "cubic", cc_choices, "congestion control", both),
     row::duration("idle_timeout", "30s", 10'000'000, 24 * hour_ns,
-                  "silence after which the connection counts as dead; the smaller of both sides' is in force"),
-    row::duration("handshake_timeout", "10s", 1'000'000, hour_ns, "longest time from first packet to established"),
-    row::duration("keepalive", "0s", 0, hour_ns, "silence after which a ping is sent; 0 sends none"),
-    row::size("sndbuf", "4MiB", 16 << 10, 1 << 30, "unacknowledged bytes a stream takes before writes wait"),
-    row::size("rcvbuf", "4MiB", 16 << 10, 1 << 30, "unread bytes that the peer may send on a stream"),
+                  "silence after which the connection counts as dead; the smaller of both sides' is in force", both),
+    row::duration("handshake_timeout", "10s", 1'000'000, hour_ns, "longest time from first packet to established",
+                  both),
+    row::duration("keepalive", "0s", 0, hour_ns, "silence after which a ping is sent; 0 sends none", both),
+    row::size("sndbuf", "4MiB", 16 << 10, 1 << 30, "unacknowledged bytes a stream takes before writes wait", both),
+    row::size("rcvbuf", "4MiB", 16 << 10, 1 << 30, "unread bytes that the peer may send on a stream", both),
     row::integer("streams", "100", 0, 65535,
-                 "streams that the peer may have open at once beside the first, once the application listens for them"),
+                 "streams that the peer may have open at once beside the first, once the application listens for them",
+                 both),
     row::size("datagrams", "64KiB", 0, 1 << 30,
-              "datagrams that wait for the application, and for the network; 0 takes none at all"),
-    row::choice("datagram_drop", "oldest", drop_choices, "which datagram goes when too many wait for the application"),
+              "datagrams that wait for the application, and for the network; 0 takes none at all", both),
+    row::choice("datagram_drop", "oldest", drop_choices, "which datagram goes when too many wait for the application",
+                both),
     row::integer("backlog", "1024", 1, 65535,
                  "clients that may wait for accept, handshakes under way included; further ones wait for room",
                  listening),
     row::choice("retry", "auto", retry_choices,
                 "make clients prove their address before anything is kept for them: under load, always, or never",
                 listening),
-    row::text("keylog", nullptr,
-              "file to append TLS secrets to, for decrypting captures; SSLKEYLOGFILE names one, too"),
-    row::text("qlog", nullptr, "directory for one qlog file per connection"),
+    row::text("keylog", nullptr, "file to append TLS secrets to, for decrypting captures; SSLKEYLOGFILE names one, too",
+              both),
+    row::text("qlog", nullptr, "directory for one qlog file per connection", both),
 };
 
 Settings::Settings(plugin::Options options)

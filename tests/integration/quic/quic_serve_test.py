@@ -1,0 +1,115 @@
+"""What an operator does with `ferry serve` over quic: certificates are renewed, options change, files are amiss."""
+import os
+import signal
+import socket
+import subprocess
+import unittest
+
+from ferry_process import LIMIT_S, TestCase, run
+
+
+class Client:
+    """`ferry connect` to an echo, kept open."""
+
+    def __init__(self, ferry):
+        self.ferry = ferry
+
+    def echoes(self, line):
+        self.ferry.process.stdin.write(line.encode() + b"\n")
+        self.ferry.process.stdin.flush()
+        self.ferry.output.wait_for(f"^{line}$")
+
+    def end(self):
+        self.ferry.process.stdin.close()
+        return self.ferry.wait()
+
+
+class QuicTestCase(TestCase):
+    def keygen(self, name="srv"):
+        """Makes NAME.crt and NAME.key, and returns the options of a listener with them."""
+        done = run("keygen", "--out", self.path(name + ".new"), "--name", "localhost", "--name", "127.0.0.1")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        for end in (".crt", ".key"):
+            os.replace(self.path(name + ".new" + end), self.path(name + end))
+        return f"cert={self.path(name)}.crt&key={self.path(name)}.key"
+
+    def serve_echo(self, options, address="127.0.0.1:0"):
+        ferry, (descriptor,) = self.serve(self.echo(options, address))
+        return ferry, descriptor.split("?")[0]
+
+    def echo(self, options, address="127.0.0.1:0"):
+        return {"name": "echo", "listen": [f"quic://{address}?{options}"], "service": "echo"}
+
+    def reload(self, ferry, service, pattern):
+        self.write("app.json", {"services": [service]})
+        ferry.signal(signal.SIGHUP)
+        return ferry.log.wait_for(pattern)
+
+    def connect(self, descriptor):
+        client = Client(self.start("connect", descriptor, stdin=subprocess.PIPE))
+        client.echoes("hello")
+        return client
+
+    def exchange(self, descriptor):
+        """One client from its start to its end."""
+        return run("connect", descriptor, "--deadline", f"{LIMIT_S}s", stdin=b"hello")
+
+
+class Reload(QuicTestCase):
+    def test_a_renewed_certificate_is_served_after_a_reload_that_changes_nothing_else(self):
+        service = self.echo(self.keygen())
+        ferry, (descriptor,) = self.serve(service)
+        trusting = f"{descriptor.split('?')[0]}?ca={self.path('srv.crt')}"
+        live = self.connect(trusting)
+        self.keygen()
+        self.assertEqual(self.exchange(trusting).returncode, 5)  # the client has the new one, the server not yet
+        self.reload(ferry, service, "files of certificates and keys were read again")
+        ferry.log.wait_for("reloaded")
+        done = self.exchange(trusting)
+        self.assertEqual((done.returncode, done.stdout), (0, b"hello"), done.stderr)
+        live.echoes("again")
+        self.assertEqual(live.end(), 0)
+
+    def test_a_certificate_without_its_key_leaves_the_old_pair_in_force(self):
+        service = self.echo(self.keygen())
+        ferry, (descriptor,) = self.serve(service)
+        with open(self.path("srv.crt"), "rb") as file:
+            old = file.read()
+        with open(self.path("old.crt"), "wb") as file:
+            file.write(old)
+        self.keygen("other")
+        os.replace(self.path("other.crt"), self.path("srv.crt"))
+        self.reload(ferry, service, r"reconfigure quic://.*srv\.crt")
+        done = self.exchange(f"{descriptor.split('?')[0]}?ca={self.path('old.crt')}")
+        self.assertEqual((done.returncode, done.stdout), (0, b"hello"), done.stderr)
+
+    def test_options_change_while_clients_are_connected(self):
+        pair = self.keygen()
+        ferry, descriptor = self.serve_echo(pair)
+        trusting = f"{descriptor}?ca={self.path('srv.crt')}"
+        live = self.connect(trusting)
+        self.reload(ferry, self.echo(pair + "&alpn=chess&cc=bbr2"), "reconfigured quic://")
+        self.assertEqual(self.exchange(trusting).returncode, 5)
+        done = self.exchange(trusting + "&alpn=chess")
+        self.assertEqual((done.returncode, done.stdout), (0, b"hello"), done.stderr)
+        live.echoes("again")
+        self.assertEqual(live.end(), 0)
+
+    def test_a_listener_that_must_be_opened_anew_takes_its_port_over_from_its_clients(self):
+        pair = self.keygen()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as chosen:
+            chosen.bind(("127.0.0.1", 0))
+            address = f"127.0.0.1:{chosen.getsockname()[1]}"
+        ferry, descriptor = self.serve_echo(pair, address)
+        trusting = f"{descriptor}?ca={self.path('srv.crt')}"
+        live = self.connect(trusting)
+        self.reload(ferry, self.echo(pair + "&spin=20us", address), "reloaded")
+        self.assertNotIn("keeping the old", ferry.log.text())
+        done = self.exchange(trusting)
+        self.assertEqual((done.returncode, done.stdout), (0, b"hello"), done.stderr)
+        live.echoes("again")
+        self.assertEqual(live.end(), 0)
+
+
+if __name__ == "__main__":
+    unittest.main()
