@@ -18,11 +18,10 @@ class PipeTransport : public plugin::Transport<PipeTransport> {
   std::unique_ptr<PipeConnection> connect(const char* text, plugin::Options values, std::int64_t deadline_ns,
                                           const ferry_cancel* cancel, ferry_status& why_not) const {
     const Address address = parse_address(text);
-    // Whom another machine lets serve a pipe is for its administrators to say.
-    const bool anybody = address.host != "." || values.flag(option_any_server);
-    plugin::UniqueHandle pipe =
-        plugin::open_pipe(system_name(address), anybody ? plugin::PipeServer::anybody : plugin::PipeServer::trusted,
-                          deadline_ns, cancel, why_not);
+    const std::wstring name = system_name(address);
+    const auto server = values.flag(option_any_server) ? plugin::PipeServer::anybody : plugin::PipeServer::trusted;
+    plugin::UniqueHandle pipe = address.host == "." ? plugin::open_pipe(name, server, deadline_ns, cancel, why_not)
+                                                    : plugin::open_remote_pipe(name, deadline_ns, cancel, why_not);
     return pipe ? std::make_unique<PipeConnection>(std::move(pipe), End::client, to_text(address)) : nullptr;
   }
 

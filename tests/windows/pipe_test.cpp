@@ -215,6 +215,22 @@ TEST_CASE("a busy pipe is waited for, up to the deadline") {
   serving.join();
 }
 
+TEST_CASE("what opens another machine's pipe is left behind at the deadline, or when cancelled") {
+  const std::wstring name = fresh_name();
+  const UniqueHandle only = foreign_instance(name, L"D:(A;;GA;;;WD)");
+  ferry_status why_not = FERRY_OK;
+  const UniqueHandle first = open_remote_pipe(name, soon(), nullptr, why_not);
+  REQUIRE(first);
+  CHECK(status_of([&] { open_remote_pipe(name, in(30 * ms), nullptr, why_not); }) == FERRY_TIMED_OUT);
+  CHECK(status_of([&] { open_remote_pipe(name, FERRY_NO_WAIT, nullptr, why_not); }) == FERRY_WOULD_BLOCK);
+  CHECK(status_of([&] { open_remote_pipe(fresh_name(), soon(), nullptr, why_not); }) == FERRY_NOT_FOUND);
+  const UniqueHandle cancelled = make_event();
+  ::SetEvent(cancelled.get());
+  const ferry_cancel cancel{sizeof(cancel), 0, reinterpret_cast<std::int64_t>(cancelled.get())};
+  CHECK_FALSE(open_remote_pipe(name, in(200 * ms), &cancel, why_not));
+  CHECK(why_not == FERRY_INTERRUPTED);
+}
+
 TEST_CASE("a listener that cannot wait for clients says so each time, and sleeps in between") {
   PipeAcceptor acceptor(fresh_name(), {4096, false}, SecurityDescriptor(""));
   // The instance is lost under it. Nothing else is made from here on, so its number stays free.

@@ -64,10 +64,15 @@ enum class PipeServer : std::uint8_t {
 
 /// Opens a pipe as its client, waiting while every instance is busy; none and INTERRUPTED when `cancel` says so. The
 /// server may ask who we are, and can do nothing in our name. Throws Failure: NOT_FOUND, TIMED_OUT, WOULD_BLOCK,
-/// INVALID (no pipe), PERMISSION and what else the system says. Blocks until the deadline; for another machine's pipe
-/// as long as the system tries to reach that. Any thread.
+/// INVALID (no pipe), PERMISSION and what else the system says. Blocks until the deadline. Any thread.
 UniqueHandle open_pipe(const std::wstring& name, PipeServer server, std::int64_t deadline_ns,
                        const ferry_cancel* cancel, ferry_status& why_not);
+
+/// The same for a pipe of another machine, whoever serves it there. What reaches that machine takes its own time and
+/// asks neither deadline nor cancellation, so a thread does it, which may outlive the call. Needs waiting; throws
+/// NO_RESOURCES as well.
+UniqueHandle open_remote_pipe(const std::wstring& name, std::int64_t deadline_ns, const ferry_cancel* cancel,
+                              ferry_status& why_not);
 
 /// The id of the process at the other end of a connected pipe; 0: unknown, for example on another machine. Any thread.
 ULONG peer_process(HANDLE pipe) noexcept;
