@@ -107,15 +107,13 @@ ferry_status ferry_listen(ferry_runtime* runtime, const char* descriptor, ferry_
 const char* ferry_server_descriptor(const ferry_server* server) { return server->descriptor.c_str(); }
 
 ferry_status ferry_server_accept(ferry_server* server, int64_t deadline_ns, ferry_channel** out, ferry_error* error) {
-  return guarded(error, [&] {
-    *out = new ferry_channel{ferry::Channel(server->listener.accept(Deadline::at_ns(deadline_ns)))};
-  });
+  return guarded(
+      error, [&] { *out = new ferry_channel{ferry::Channel(server->listener.accept(Deadline::at_ns(deadline_ns)))}; });
 }
 
 ferry_status ferry_server_accept_stream(ferry_server* server, int64_t deadline_ns, ferry_stream** out,
                                         ferry_error* error) {
-  return guarded(error,
-                 [&] { *out = new ferry_stream{server->listener.accept(Deadline::at_ns(deadline_ns))}; });
+  return guarded(error, [&] { *out = new ferry_stream{server->listener.accept(Deadline::at_ns(deadline_ns))}; });
 }
 
 void ferry_server_interrupt(ferry_server* server) { server->listener.interrupt(); }
@@ -156,8 +154,8 @@ ferry_status ferry_channel_prove_to_server(ferry_channel* channel, const void* k
                  [&] { channel->channel.authenticate_as_client(text(key, size), Deadline::at_ns(deadline_ns)); });
 }
 
-ferry_status ferry_channel_challenge_client(ferry_channel* channel, const void* key, uint64_t size,
-                                            int64_t deadline_ns, ferry_error* error) {
+ferry_status ferry_channel_challenge_client(ferry_channel* channel, const void* key, uint64_t size, int64_t deadline_ns,
+                                            ferry_error* error) {
   return guarded(error,
                  [&] { channel->channel.authenticate_as_listener(text(key, size), Deadline::at_ns(deadline_ns)); });
 }

@@ -1,8 +1,11 @@
 #include "quic_acceptor.hpp"
 
+#include <netinet/in.h>
+
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <unordered_map>
 
 namespace ferry::quic {
 namespace {
@@ -17,6 +20,17 @@ constexpr std::size_t min_reset_trigger_bytes = 43;
 constexpr std::uint32_t max_log_lines_per_second = 10;
 constexpr std::size_t max_refusals_kept = 16;
 constexpr std::uint64_t ns_per_s = 1'000'000'000;
+
+/// What one host may choose its addresses from: all of an IPv4 address, 64 bits of an IPv6 address.
+std::string network_of(const SocketAddress& address) {
+  if (address.family() == AF_INET) {
+    const auto& ipv4 = reinterpret_cast<const sockaddr_in&>(address.storage).sin_addr;
+    return {reinterpret_cast<const char*>(&ipv4), sizeof(ipv4)};
+  }
+  const auto& ipv6 = reinterpret_cast<const sockaddr_in6&>(address.storage).sin6_addr;
+  const auto* const bytes = reinterpret_cast<const char*>(&ipv6);
+  return IN6_IS_ADDR_V4MAPPED(&ipv6) ? std::string(bytes + 12, 4) : std::string(bytes, 8);
+}
 
 }  // namespace
 
@@ -41,7 +55,7 @@ bool Acceptor::has_next() {
 }
 
 void Acceptor::established(Session& session) {
-  --handshakes_;
+  std::erase(pending_, &session);
   ++live_;
   session.handle_made();  // that of the queue
   {
@@ -52,8 +66,8 @@ void Acceptor::established(Session& session) {
 }
 
 void Acceptor::refused(Session& session) {
-  --handshakes_;
-  if (!open_) return;
+  std::erase(pending_, &session);
+  if (!open_ || session.must_retry()) return;
   if (lines_in_second_++ < max_log_lines_per_second) {
     engine_.log(FERRY_LOG_PEER_MISBEHAVING, "quic " + socket_.local().text() + " turned " +
                                                 session.first_peer().text() + " away: " + session.failure_text());
@@ -114,7 +128,6 @@ void Acceptor::retire_if_idle() noexcept {
 // ---------------------------------------------------------------------------------------------------- packets
 
 void Acceptor::on_writable() {
-  engine_.watch_writable(socket_, false);
   for (Session* session : engine_.sessions_of(*this)) engine_.flush_later(*session);
 }
 
@@ -151,6 +164,7 @@ void Acceptor::on_packet(const Packet& packet, std::uint64_t now) {
   const bool long_header = (packet.bytes[0] & 0x80) != 0;
   if (!long_header) return send_reset(packet, ids, now);
   if (packet.bytes.size() < min_initial_bytes) return;
+  if (ids.version == 0) return;  // Version Negotiation is not answered by itself (RFC 9000, section 6.1)
   if (result != 0 || ids.version != NGTCP2_PROTO_VER_V1) return send_version_negotiation(packet, ids);
   first_packet(packet, ids, now);
 }
@@ -164,25 +178,40 @@ void Acceptor::first_packet(const Packet& packet, const ngtcp2_version_cid&, std
   if (header.token.len > 0 && header.token.base[0] == NGTCP2_CRYPTO_TOKEN_MAGIC_RETRY) {
     if (!check_token(packet, header, original, now)) return send_refusal(packet, header, NGTCP2_INVALID_TOKEN);
   }
-  const bool crowded = handshakes_ >= unproven_handshakes;
+  const bool crowded = pending_.size() >= unproven_handshakes;
   const bool must_prove = settings_->retry == Retry::always || (settings_->retry == Retry::automatic && crowded);
   if (must_prove && !original) return send_retry(packet, header, now);
-  std::size_t waiting = handshakes_;
-  {
-    const std::scoped_lock lock(mutex_);
-    waiting += established_.size();
-  }
-  if (waiting >= settings_->backlog) return;  // it will ask again, as TCP's clients do
+  if (!make_room()) return;  // it will ask again, as TCP's clients do
   auto session = std::make_shared<Session>(engine_, settings_, true);
-  ++handshakes_;
+  pending_.reserve(pending_.size() + 1);
   try {
     session->accept(shared_from_this(), {header, packet, original}, credentials_);
   } catch (const plugin::Failure& failure) {
-    --handshakes_;
     engine_.log(FERRY_LOG_ERROR, std::string("quic: ") + failure.what());
     return;
   }
+  pending_.push_back(session.get());
   session->on_packet(packet, now);
+  if (session->must_retry() && !original) send_retry(packet, header, now);
+}
+
+/// Whether another handshake may begin. One host, whatever it sends, so keeps no other one out for long.
+bool Acceptor::make_room() {
+  std::size_t queued = 0;
+  {
+    const std::scoped_lock lock(mutex_);
+    queued = established_.size();
+  }
+  if (pending_.size() + queued < settings_->backlog) return true;
+  std::unordered_map<std::string, std::size_t> pending_of;
+  std::size_t most = 0;
+  for (const Session* session : pending_) most = std::max(most, ++pending_of[network_of(session->first_peer())]);
+  const auto oldest = std::find_if(pending_.begin(), pending_.end(), [&](const Session* session) {
+    return pending_of[network_of(session->first_peer())] == most;
+  });
+  if (oldest == pending_.end()) return false;  // what waits for accept fills the backlog
+  (*oldest)->give_way();
+  return true;
 }
 
 bool Acceptor::check_token(const Packet& packet, const ngtcp2_pkt_hd& header, std::optional<ngtcp2_cid>& original,
@@ -240,7 +269,7 @@ void Acceptor::send_reset(const Packet& packet, const ngtcp2_version_cid& ids, s
   if (packet.bytes.size() < min_reset_trigger_bytes || resets_in_second_++ >= max_resets_per_second) return;
   ngtcp2_cid id;
   ngtcp2_cid_init(&id, ids.dcid, ids.dcidlen);
-  const auto& secret = engine_.secret();
+  const auto& secret = credentials_->reset_secret();
   std::array<std::uint8_t, NGTCP2_STATELESS_RESET_TOKENLEN> token;
   if (ngtcp2_crypto_generate_stateless_reset_token(token.data(), secret.data(), secret.size(), &id) != 0) return;
   std::array<std::uint8_t, 25> random;  // with the token 41 bytes: looks like a packet, and is less than what came

@@ -2,7 +2,8 @@
 // queues what was established for accept.
 //
 // Until a client has proven its address, nothing is kept for it that it could make many of: a handful of handshakes at
-// once, then only for clients that return a Retry token. Answers are never larger than three times what came, which
+// once, then only for clients that return a Retry token; and when `backlog` handshakes are under way, the oldest of the
+// address that has most of them makes room. Answers are never larger than three times what came, which
 // ngtcp2 sees to within a connection and this file without one.
 //
 // The port outlives its listener as long as a connection does; listening there again takes it over.
@@ -14,6 +15,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "quic_session.hpp"
 #include "quic_wakeup.hpp"
@@ -64,6 +66,7 @@ class Acceptor final : public std::enable_shared_from_this<Acceptor>, public Pac
   void send_refusal(const Packet& packet, const ngtcp2_pkt_hd& header, std::uint64_t code);
   void send_version_negotiation(const Packet& packet, const ngtcp2_version_cid& ids);
   void send_reset(const Packet& packet, const ngtcp2_version_cid& ids, std::uint64_t now);
+  bool make_room();
   void answer(const Packet& packet, std::span<const std::uint8_t> bytes);
   void retire_if_idle() noexcept;
 
@@ -74,8 +77,8 @@ class Acceptor final : public std::enable_shared_from_this<Acceptor>, public Pac
   bool open_ = false;
   std::shared_ptr<const Settings> settings_;
   std::shared_ptr<const Credentials> credentials_;
-  std::uint32_t handshakes_ = 0;  // under way
-  std::uint32_t live_ = 0;        // established and not ended
+  std::vector<Session*> pending_;  // whose handshakes are under way, the oldest first
+  std::uint32_t live_ = 0;         // established and not ended
   // Whose packet came last, and by which id. Packets come in runs, as the kernel joins them.
   Session* last_ = nullptr;
   std::array<std::uint8_t, connection_id_bytes> last_id_{};

@@ -126,6 +126,7 @@ void Engine::tell_and_leave() noexcept {
 bool Engine::leave() noexcept {
   std::vector<std::shared_ptr<Session>> gone;
   gone.swap(removed_);
+  retired_.clear();
   looked_at_ = 0;
   if (gate_.exchange(open, std::memory_order_seq_cst) == contended) gate_.notify_one();
   // What was posted while the gate was taken is ours, unless somebody else is inside by now.
@@ -187,6 +188,11 @@ void Engine::add_socket(UdpSocket& socket, PacketHandler& handler) {
 
 void Engine::remove_socket(UdpSocket& socket) noexcept {
   if (sockets_.erase(socket.fd()) > 0) (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, socket.fd(), nullptr);
+}
+
+void Engine::retire_socket(std::unique_ptr<UdpSocket> socket) noexcept {
+  remove_socket(*socket);
+  retired_.push_back(std::move(socket));
 }
 
 void Engine::watch_writable(UdpSocket& socket, bool wanted) noexcept {

@@ -115,6 +115,8 @@ class Engine {
   void remove(Session& session) noexcept;
   void add_socket(UdpSocket& socket, PacketHandler& handler);
   void remove_socket(UdpSocket& socket) noexcept;
+  /// The same of a socket that a packet may be arriving on: it is closed when the engine is left.
+  void retire_socket(std::unique_ptr<UdpSocket> socket) noexcept;
   void watch_writable(UdpSocket& socket, bool wanted) noexcept;
   void route(std::string id, Session& session) {
     ++route_changes_;
@@ -225,6 +227,7 @@ class Engine {
   std::unordered_map<std::string, Session*> routes_;
   std::uint64_t route_changes_ = 0;
   std::unordered_map<Session*, std::shared_ptr<Session>> sessions_;
+  std::vector<std::unique_ptr<UdpSocket>> retired_;  // until the engine is left: one may be what is being received from
   std::vector<std::shared_ptr<Session>> removed_;
   std::vector<std::shared_ptr<Stream>> to_tell_;
   std::vector<Session*> to_flush_;

@@ -116,7 +116,10 @@ void Engine::handle_events(std::span<const epoll_event> events, bool leads) {
       clear_timer();
     } else if (const auto found = sockets_.find(event.data.fd); found != sockets_.end()) {
       const Registered registered = found->second;
-      if ((event.events & EPOLLOUT) != 0) registered.handler->on_writable();
+      if ((event.events & EPOLLOUT) != 0) {
+        watch_writable(*registered.socket, false);
+        registered.handler->on_writable();
+      }
       (void)registered.socket->receive(*receive_buffers_, *registered.handler, looked_at_);
     }
   }

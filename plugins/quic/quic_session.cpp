@@ -39,6 +39,7 @@ struct Callbacks {
     out.extend_max_stream_data = window_opened;
     out.extend_max_local_streams_bidi = more_streams;
     out.path_validation = path_validated;
+    out.recv_stateless_reset = stateless_reset;
     out.recv_datagram = datagram;
     out.get_new_connection_id = new_connection_id;
     out.remove_connection_id = remove_connection_id;
@@ -177,11 +178,16 @@ struct Callbacks {
     return 0;
   }
 
+  static int stateless_reset(ngtcp2_conn*, const ngtcp2_pkt_stateless_reset*, void* user_data) noexcept {
+    session_of(user_data).forgotten_by_peer_ = true;
+    return 0;
+  }
+
   static int new_connection_id(ngtcp2_conn*, ngtcp2_cid* id, std::uint8_t* token, std::size_t size,
                                void* user_data) noexcept {
     Session& session = session_of(user_data);
     *id = random_id(size);
-    const auto& secret = session.engine_.secret();
+    const auto& secret = session.reset_secret();
     if (ngtcp2_crypto_generate_stateless_reset_token(token, secret.data(), secret.size(), id) != 0) {
       return NGTCP2_ERR_CALLBACK_FAILURE;
     }
@@ -204,6 +210,11 @@ Session::Session(Engine& engine, std::shared_ptr<const Settings> settings, bool 
 
 Session::~Session() {
   if (conn_ != nullptr) ngtcp2_conn_del(conn_);
+}
+
+/// A client's listens nowhere after a restart, so any will do.
+const std::array<std::uint8_t, 32>& Session::reset_secret() const noexcept {
+  return server_ ? tls_->credentials().reset_secret() : engine_.secret();
 }
 
 UdpSocket& Session::socket() noexcept { return server_ ? acceptor_->socket() : *own_socket_; }
@@ -305,7 +316,7 @@ void Session::accept(std::shared_ptr<Acceptor> acceptor, const Arrival& arrival,
     settings.token = arrival.header.token;
   }
   params.stateless_reset_token_present = 1;
-  const auto& secret = engine_.secret();
+  const auto& secret = reset_secret();
   (void)ngtcp2_crypto_generate_stateless_reset_token(params.stateless_reset_token, secret.data(), secret.size(),
                                                      &source);
   const int result = ngtcp2_conn_server_new(&conn_, &arrival.header.scid, &source, &path, arrival.header.version,
@@ -363,10 +374,7 @@ void Session::on_socket_error(int error) {
   leave_engine();
 }
 
-void Session::on_writable() {
-  engine_.watch_writable(socket(), false);
-  engine_.flush_later(*this);
-}
+void Session::on_writable() { engine_.flush_later(*this); }
 
 void Session::serve(Stream& stream) {
   if (conn_ == nullptr) return;

@@ -91,6 +91,10 @@ class Session final : public std::enable_shared_from_this<Session>, public Timed
   void serve(Stream& stream);
   /// Ends the connection at once, telling the peer if there is one.
   void cut() noexcept;
+  /// Gives a handshake under way up for another client's.
+  void give_way() noexcept;
+  /// What came first of a client's was not its beginning: nothing is kept for it until it has proven its address.
+  bool must_retry() const noexcept { return must_retry_; }
   bool lingers() const noexcept { return lingering_; }
   bool in_flush_list = false;
 
@@ -196,6 +200,7 @@ class Session final : public std::enable_shared_from_this<Session>, public Timed
   void release_streams() noexcept;
 
   UdpSocket& socket() noexcept;
+  const std::array<std::uint8_t, 32>& reset_secret() const noexcept;
 
   Engine& engine_;
   const std::shared_ptr<const Settings> settings_;
@@ -223,7 +228,8 @@ class Session final : public std::enable_shared_from_this<Session>, public Timed
   std::uint64_t losses_of_closed_ = 0;
   std::shared_ptr<Datagrams> datagrams_;  // null: none came, and nobody has asked for them
   bool datagrams_open_ = false;
-  bool parted_in_order_ = false;  // the peer closed the connection without an error
+  bool forgotten_by_peer_ = false;  // it was restarted: a stateless reset has come
+  bool parted_in_order_ = false;    // the peer closed the connection without an error
   std::atomic<std::uint64_t> max_datagram_{0};
   std::atomic<std::uint64_t> max_datagram_of_any_path_{0};
   PeerIdentity identity_;
@@ -232,6 +238,7 @@ class Session final : public std::enable_shared_from_this<Session>, public Timed
   ferry_status failure_ = FERRY_OK;
   std::string failure_text_;
   bool protocol_missing_ = false;
+  bool must_retry_ = false;
   int handles_ = 0;
   bool has_left_ = false;  // the engine
   bool lingering_ = false;

@@ -30,9 +30,16 @@ std::string describe(const CloseReason& reason, bool from_server) {
 
 }  // namespace
 
-/// Records why the connection never came to be, and tells whoever waits for it.
+/// Records why the connection never came to be, and tells whoever waits for it. Of one that was, only the log hears:
+/// for its users it is reset.
 void Session::fail(ferry_status status, std::string text) {
-  if (phase_.load(std::memory_order_relaxed) != Phase::connecting) return;
+  const Phase phase = phase_.load(std::memory_order_relaxed);
+  if (phase == Phase::established && !parted_in_order_ && status != FERRY_INTERRUPTED) {
+    const bool misbehaves = status == FERRY_PROTOCOL || status == FERRY_AUTHENTICATION;
+    engine_.log(misbehaves ? FERRY_LOG_PEER_MISBEHAVING : FERRY_LOG_DEBUG,
+                "quic connection with " + remote_.text() + " ended: " + text);
+  }
+  if (phase != Phase::connecting) return;
   failure_ = status;
   failure_text_ = std::move(text);
   phase_.store(Phase::failed, std::memory_order_seq_cst);
@@ -53,12 +60,18 @@ void Session::read_failed(int error, std::uint64_t now) {
       forget_connection();
       return leave_engine();
     case NGTCP2_ERR_IDLE_CLOSE:
-      fail(FERRY_TIMED_OUT, "the peer fell silent during the handshake");
+      fail(FERRY_TIMED_OUT, phase() == Phase::connecting ? "the peer fell silent during the handshake"
+                                                         : "the peer was silent for the whole idle_timeout");
       forget_connection();
       return leave_engine();
     case NGTCP2_ERR_HANDSHAKE_TIMEOUT:
       fail(FERRY_TIMED_OUT,
            "the handshake took longer than handshake_timeout; is the address right, and UDP let through?");
+      forget_connection();
+      return leave_engine();
+    case NGTCP2_ERR_RETRY:  // the beginning of what the client says has not come: it may prove its address meanwhile
+      must_retry_ = true;
+      fail(FERRY_PROTOCOL, "its first packet is missing");
       forget_connection();
       return leave_engine();
     case NGTCP2_ERR_RECV_VERSION_NEGOTIATION:
@@ -71,8 +84,7 @@ void Session::read_failed(int error, std::uint64_t now) {
   CloseReason reason = reason_of_error(conn_, error);
   if (!tls_->problem().empty()) {
     reason = {CloseReason::Kind::transport,
-              NGTCP2_CRYPTO_ERROR | std::uint64_t{static_cast<std::uint8_t>(tls_->alert())},
-              {}};
+              NGTCP2_CRYPTO_ERROR | std::uint64_t{static_cast<std::uint8_t>(tls_->alert())}, tls_->told()};
     fail(FERRY_AUTHENTICATION, tls_->problem());
   } else if (reason.is_crypto()) {
     fail(FERRY_AUTHENTICATION, describe_own_alert(reason.alert(), server_));
@@ -84,7 +96,7 @@ void Session::read_failed(int error, std::uint64_t now) {
 
 void Session::peer_closed(std::uint64_t now) {
   const CloseReason reason = reason_of_peer(conn_);
-  parted_in_order_ = reason.code == 0;
+  parted_in_order_ = reason.code == 0 && !forgotten_by_peer_;
   if (reason.kind == CloseReason::Kind::application) {
     for (const auto& stream : streams_) {
       for (const ferry_interest direction : {ferry_interest{FERRY_READ}, ferry_interest{FERRY_WRITE}}) {
@@ -92,7 +104,11 @@ void Session::peer_closed(std::uint64_t now) {
       }
     }
   }
-  fail(status_of(reason), describe(reason, !server_));
+  if (forgotten_by_peer_) {
+    fail(FERRY_RESET, "the peer knows nothing of it (stateless reset); was it restarted?");
+  } else {
+    fail(status_of(reason), describe(reason, !server_));
+  }
   const std::uint64_t pto = ngtcp2_conn_get_pto(conn_);
   forget_connection();
   if (!server_ || acceptor_->is_idle()) return leave_engine();
@@ -170,6 +186,15 @@ void Session::leave_engine() noexcept {
   engine_.remove(*this);  // which keeps it until the engine is left
   has_left_ = true;
   release_streams();
+}
+
+void Session::give_way() noexcept {
+  const auto self = shared_from_this();
+  fail(
+      FERRY_NO_RESOURCES,
+      "as many handshakes as `backlog` allows were under way, and its was the oldest of the address with most of them");
+  close_with({CloseReason::Kind::transport, NGTCP2_CONNECTION_REFUSED, "too many handshakes"}, now_ns());
+  leave_engine();  // at once: whoever does this to a server makes it do it often
 }
 
 void Session::cut() noexcept {

@@ -66,9 +66,7 @@ void Session::path_decided(const ngtcp2_path& path, bool valid) noexcept {
 }
 
 void Session::drop_socket(std::unique_ptr<UdpSocket>& socket) noexcept {
-  if (socket == nullptr) return;
-  engine_.remove_socket(*socket);
-  socket.reset();
+  if (socket != nullptr) engine_.retire_socket(std::move(socket));
 }
 
 /// The socket that packets from `local` leave by; null: it is gone, and they are lost.

@@ -31,6 +31,12 @@ bool is_unspecified(const SocketAddress& address) noexcept {
   return IN6_IS_ADDR_UNSPECIFIED(&reinterpret_cast<const sockaddr_in6&>(address.storage).sin6_addr) != 0;
 }
 
+/// An IPv4 peer of a dual-stack socket; null, of a connected socket, is none.
+bool is_mapped(const SocketAddress* address) noexcept {
+  return address != nullptr && address->family() == AF_INET6 &&
+         IN6_IS_ADDR_V4MAPPED(&reinterpret_cast<const sockaddr_in6&>(address->storage).sin6_addr) != 0;
+}
+
 void set(int fd, int level, int name, int value) noexcept {
   (void)::setsockopt(fd, level, name, &value, sizeof(value));
 }
@@ -207,7 +213,7 @@ bool UdpSocket::send_once(const Burst& burst, std::span<const std::uint8_t> byte
   }
   if (burst.ecn != 0) {
     const int ecn = burst.ecn;
-    if (family_ == AF_INET) {
+    if (family_ == AF_INET || is_mapped(burst.remote)) {
       add_control(message, header, IPPROTO_IP, IP_TOS, ecn);
     } else {
       add_control(message, header, IPPROTO_IPV6, IPV6_TCLASS, ecn);

@@ -142,12 +142,17 @@ std::int64_t Stream::write(const ferry_iovec* pieces, std::uint32_t count, std::
     if (status != FERRY_OK) return status;
   }
   std::uint64_t left = std::min({wanted, room(), unsent_limit_ - unsent()});
-  const auto taken = static_cast<std::int64_t>(left);
-  for (std::uint32_t i = 0; i < count && left > 0; ++i) {
-    const std::uint64_t piece = std::min<std::uint64_t>(pieces[i].size, left);
-    outgoing_.append(pieces[i].data, static_cast<std::size_t>(piece));
-    left -= piece;
+  const std::uint64_t before = outgoing_.tail();
+  try {
+    for (std::uint32_t i = 0; i < count && left > 0; ++i) {
+      const std::uint64_t piece = std::min<std::uint64_t>(pieces[i].size, left);
+      outgoing_.append(pieces[i].data, static_cast<std::size_t>(piece));
+      left -= piece;
+    }
+  } catch (const std::bad_alloc&) {
+    if (outgoing_.tail() == before) throw;
   }
+  const auto taken = static_cast<std::int64_t>(outgoing_.tail() - before);
   outgoing_.publish();
   if ((flags & FERRY_WRITE_MORE) == 0) engine_.post(*this);
   return taken;

@@ -28,6 +28,7 @@ class World {
   World() : runtime_(config()) {
     pair("good", {"localhost", "127.0.0.1"}, 24h);
     pair("other", {"other.example"}, 24h);
+    pair("namesake", {"localhost", "127.0.0.1"}, 24h);
     pair("expired", {"localhost", "127.0.0.1"}, -1h);
   }
 
@@ -125,6 +126,7 @@ TEST_CASE("each reason to refuse a peer has its own words, on both sides") {
   World world;
   const std::string server = world.identity("good");
   refused(world, server, world.trust("other"), "issuer that is not trusted", "issuer is not trusted there");
+  refused(world, server, world.trust("namesake"), "issuer that is not trusted", "issuer is not trusted there");
   refused(world, server, world.trust("good") + "&server_name=example.org", "not for 'example.org'",
           "not for the name that was asked for");
   refused(world, world.identity("expired"), world.trust("expired"), "expired on", "has expired");

@@ -130,11 +130,10 @@ std::string describe_alert(std::uint8_t alert, bool from_server) {
   const std::string who = from_server ? "the server" : "the client";
   switch (static_cast<Alert>(alert)) {
     case Alert::bad_certificate:
-      return who + " refused our certificate: it is not for the name that was asked for";
+    case Alert::certificate_unknown:  // which others use for whatever they cannot say better
+      return who + " refused our certificate";
     case Alert::certificate_expired:
       return who + " refused our certificate: it has expired";
-    case Alert::certificate_unknown:
-      return who + " refused our certificate: it is not the pinned one";
     case Alert::unknown_ca:
       return who + " refused our certificate: its issuer is not trusted there";
     case Alert::certificate_required:
@@ -195,7 +194,24 @@ void Credentials::load(const Settings& settings, bool server) {
     throw Failure(FERRY_INVALID,
                   "a QUIC listener needs a certificate: set cert and key (ferry keygen makes a pair for trying out)");
   }
-  if (server) check(gnutls_session_ticket_key_generate(&ticket_key_), "TLS ticket key");
+  if (!server) return;
+  check(gnutls_session_ticket_key_generate(&ticket_key_), "TLS ticket key");
+  make_reset_secret();
+}
+
+void Credentials::make_reset_secret() {
+  gnutls_x509_privkey_t key = nullptr;
+  check(gnutls_certificate_get_x509_key(credentials_, 0, &key), "the private key");
+  gnutls_datum_t der{};
+  const int exported = gnutls_x509_privkey_export2(key, GNUTLS_X509_FMT_DER, &der);
+  gnutls_x509_privkey_deinit(key);
+  check(exported, "the private key");
+  constexpr std::string_view purpose = "ferry: tokens of stateless resets";
+  const int result =
+      gnutls_hmac_fast(GNUTLS_MAC_SHA256, der.data, der.size, purpose.data(), purpose.size(), reset_secret_.data());
+  gnutls_memset(der.data, 0, der.size);
+  gnutls_free(der.data);
+  check(result, "the secret of stateless resets");
 }
 
 Credentials::~Credentials() {
@@ -321,9 +337,10 @@ bool TlsSession::was_asked_for_certificate() const noexcept {
   return gnutls_certificate_client_get_request_status(session_) != 0;
 }
 
-int TlsSession::refuse(Alert alert, std::string problem) {
+int TlsSession::refuse(Alert alert, std::string problem, std::string_view told) {
   alert_ = alert;
   problem_ = std::move(problem);
+  told_ = told;
   return GNUTLS_E_CERTIFICATE_ERROR;
 }
 
@@ -341,7 +358,8 @@ int TlsSession::check_pins(const gnutls_datum_t& certificate) {
   const Sha256 actual = fingerprint(certificate);
   if (std::find(rules_.pins.begin(), rules_.pins.end(), actual) != rules_.pins.end()) return 0;
   return refuse(Alert::certificate_unknown,
-                "the peer's certificate is not the pinned one; its SHA-256 is " + hexadecimal(actual));
+                "the peer's certificate is not the pinned one; its SHA-256 is " + hexadecimal(actual),
+                "it is not the pinned one");
 }
 
 int TlsSession::check_chain(const gnutls_datum_t& der) {
@@ -361,7 +379,8 @@ int TlsSession::check_chain(const gnutls_datum_t& der) {
   if (status == 0) return 0;
   const Certificate certificate(der);
   const std::string whose = server_ ? "the client's certificate " : "the server's certificate ";
-  if ((status & GNUTLS_CERT_SIGNER_NOT_FOUND) != 0) {
+  // A CA of the same name that is another one is not "not found", but a signature of it fails.
+  if ((status & (GNUTLS_CERT_SIGNER_NOT_FOUND | GNUTLS_CERT_SIGNER_NOT_CA | GNUTLS_CERT_SIGNATURE_FAILURE)) != 0) {
     return refuse(Alert::unknown_ca, whose + "is of an issuer that is not trusted (" + certificate.issuer() +
                                          "); if it is right, name its CA in " + (server_ ? "client_ca" : "ca") +
                                          " or set pin=" + hexadecimal(fingerprint(der)));
@@ -370,8 +389,10 @@ int TlsSession::check_chain(const gnutls_datum_t& der) {
     return refuse(Alert::certificate_expired, whose + "expired on " + certificate.expiry());
   }
   if ((status & GNUTLS_CERT_UNEXPECTED_OWNER) != 0) {
-    return refuse(Alert::bad_certificate, whose + "is for " + certificate.names() + " and not for '" + rules_.name +
-                                              "'; if that is right, set server_name");
+    return refuse(Alert::bad_certificate,
+                  whose + "is for " + certificate.names() + " and not for '" + rules_.name +
+                      "'; if that is right, set server_name",
+                  "it is not for the name that was asked for");
   }
   gnutls_datum_t text{};
   std::string reason = "not valid";
@@ -379,7 +400,7 @@ int TlsSession::check_chain(const gnutls_datum_t& der) {
     reason.assign(reinterpret_cast<const char*>(text.data), text.size);
     gnutls_free(text.data);
   }
-  return refuse(Alert::bad_certificate, whose + "was refused: " + reason);
+  return refuse(Alert::bad_certificate, whose + "was refused: " + reason, reason);
 }
 
 void TlsSession::log_secret(const char* label, const gnutls_datum_t& secret) noexcept {

@@ -8,9 +8,11 @@
 #include <gnutls/gnutls.h>
 #include <ngtcp2/ngtcp2_crypto.h>
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "quic_options.hpp"
@@ -45,14 +47,19 @@ class Credentials {
 
   gnutls_certificate_credentials_t get() const noexcept { return credentials_; }
   const gnutls_datum_t& ticket_key() const noexcept { return ticket_key_; }
+  /// A listener's, for the tokens of stateless resets: the same after a restart, since it is made of the private key
+  /// (RFC 9000, section 10.3.2).
+  const std::array<std::uint8_t, 32>& reset_secret() const noexcept { return reset_secret_; }
   /// Of servers that were verified with these; another CA starts anew.
   Tickets& tickets() const noexcept { return tickets_; }
 
  private:
   void load(const Settings& settings, bool server);
+  void make_reset_secret();
 
   gnutls_certificate_credentials_t credentials_ = nullptr;
   gnutls_datum_t ticket_key_{};
+  std::array<std::uint8_t, 32> reset_secret_{};
   mutable Tickets tickets_;
 };
 
@@ -83,6 +90,8 @@ class TlsSession {
   /// Why the peer's certificate was refused; empty when it was not.
   const std::string& problem() const noexcept { return problem_; }
   Alert alert() const noexcept { return alert_; }
+  /// What the peer is told of it beside the alert; empty where the alert says it all.
+  const std::string& told() const noexcept { return told_; }
   /// Whether an application protocol was agreed on; the handshake may end without one.
   bool has_protocol() const noexcept;
   std::string protocol() const;
@@ -90,6 +99,7 @@ class TlsSession {
   std::string cipher() const;
   /// DER; empty: the peer has shown none.
   std::string peer_certificate() const;
+  const Credentials& credentials() const noexcept { return *credentials_; }
   bool is_resumed() const noexcept { return gnutls_session_is_resumed(session_) != 0; }
   /// Whether a client was asked for a certificate, so that the server's verdict on it is still to come.
   bool was_asked_for_certificate() const noexcept;
@@ -106,7 +116,7 @@ class TlsSession {
   void keep_ticket() noexcept;
   std::string ticket_key() const;
   static TlsSession& of(gnutls_session_t session) noexcept;
-  int refuse(Alert alert, std::string problem);
+  int refuse(Alert alert, std::string problem, std::string_view told = {});
   int check_pins(const gnutls_datum_t& certificate);
   int check_chain(const gnutls_datum_t& certificate);
 
@@ -119,6 +129,7 @@ class TlsSession {
   ngtcp2_crypto_conn_ref reference_{};  // what ngtcp2's crypto library finds the connection with
   bool sends_ticket_ = false;
   std::string problem_;
+  std::string told_;
   Alert alert_ = Alert::none;
 };
 

@@ -1,12 +1,12 @@
 /* Ferry for programs in C, and for every language that can call C: a runtime, messages and byte streams.
  *
- * The library is libferry. It is the same core as ferry::core, with the same configuration, and a link's name is all that
- * code knows of a transport. Statuses, deadlines and ferry_error are those of abi.h: FERRY_OK or a negative status, absolute
- * nanoseconds on the monotonic clock, and an error that the caller owns and may leave out (NULL).
+ * The library is libferry. It is the same core as ferry::core, with the same configuration, and a link's name is all
+ * that code knows of a transport. Statuses, deadlines and ferry_error are those of abi.h: FERRY_OK or a negative
+ * status, absolute nanoseconds on the monotonic clock, and an error that the caller owns and may leave out (NULL).
  *
- * Threads: a runtime and a listener's and connection's interrupt are for any thread; otherwise one thread may send and one
- * receive on a connection at a time, and one accept on a listener. No other thread may be inside a call on what is closed.
- * Everything that was made from a runtime is to be closed before it. */
+ * Threads: a runtime and a listener's and connection's interrupt are for any thread; otherwise one thread may send and
+ * one receive on a connection at a time, and one accept on a listener. No other thread may be inside a call on what is
+ * closed. Everything that was made from a runtime is to be closed before it. */
 #ifndef FERRY_FERRY_H
 #define FERRY_FERRY_H
 
@@ -22,10 +22,10 @@
 extern "C" {
 #endif
 
-typedef struct ferry_runtime ferry_runtime;     /* configuration and plugins */
-typedef struct ferry_server ferry_server;       /* listens at one endpoint */
-typedef struct ferry_channel ferry_channel;     /* messages, framed as docs/reference/framing.md says */
-typedef struct ferry_stream ferry_stream;       /* bytes */
+typedef struct ferry_runtime ferry_runtime; /* configuration and plugins */
+typedef struct ferry_server ferry_server;   /* listens at one endpoint */
+typedef struct ferry_channel ferry_channel; /* messages, framed as docs/reference/framing.md says */
+typedef struct ferry_stream ferry_stream;   /* bytes */
 
 /* `ns` nanoseconds from now as a deadline. Does not block. */
 FERRY_API int64_t ferry_deadline_after(int64_t ns);
@@ -39,12 +39,13 @@ FERRY_API const char* ferry_status_text(ferry_status status);
 FERRY_API ferry_status ferry_runtime_load(const char* config_file, ferry_runtime** out, ferry_error* error);
 FERRY_API void ferry_runtime_free(ferry_runtime* runtime);
 
-/* Connects to a link of the configuration by its name, or to a descriptor or a list of them. A channel proves the link's
- * authkey. Blocks until the link's connect_deadline (10 s by default); the stream until `deadline_ns` if that is earlier. */
+/* Connects to a link of the configuration by its name, or to a descriptor or a list of them. A channel proves the
+ * link's authkey. Blocks until the link's connect_deadline (10 s by default); the stream until `deadline_ns` if that is
+ * earlier. */
 FERRY_API ferry_status ferry_connect(ferry_runtime* runtime, const char* link_or_descriptor, ferry_channel** out,
                                      ferry_error* error);
-FERRY_API ferry_status ferry_connect_stream(ferry_runtime* runtime, const char* link_or_descriptor,
-                                            int64_t deadline_ns, ferry_stream** out, ferry_error* error);
+FERRY_API ferry_status ferry_connect_stream(ferry_runtime* runtime, const char* link_or_descriptor, int64_t deadline_ns,
+                                            ferry_stream** out, ferry_error* error);
 
 /* ----------------------------------------------------------------------------------------------- server */
 

@@ -94,8 +94,17 @@ Packet forged_payload(std::size_t size) {
   return payload;
 }
 
+/// While it holds, first packets have the middle of what a client says at first, and not its beginning.
+bool late = false;
+
+Packet late_payload(std::size_t size) {
+  Packet payload = {0x06, 0x42, 0x58, 32};  // CRYPTO, 32 bytes at offset 600
+  payload.resize(size);
+  return payload;
+}
+
 struct Tally {
-  std::uint64_t packets = 0, sent_bytes = 0, received_packets = 0, received_bytes = 0;
+  std::uint64_t packets = 0, sent_bytes = 0, received_packets = 0, received_bytes = 0, retries = 0;
 };
 
 class Attacker {
@@ -107,6 +116,12 @@ class Attacker {
   /// First packets of as many clients that are never heard of again.
   void initials(std::uint64_t count) {
     for (std::uint64_t i = 0; i < count; ++i) send(i, initial());
+  }
+
+  /// First packets that came too early, each of another client.
+  void overtakers(std::uint64_t count) {
+    late = true;
+    initials(count);
   }
 
   /// Random bytes of random length: long and short headers, known and unknown versions.
@@ -190,6 +205,7 @@ class Attacker {
       if (got < 0) return;
       ++tally_.received_packets;
       tally_.received_bytes += static_cast<std::uint64_t>(got);
+      if ((buffer[0] & 0xf0) == 0xf0) ++tally_.retries;  // a long header of type 3 (RFC 9000, section 17.2)
       if (connection != nullptr && !connection->closed())
         connection->read_packet(buffer.data(), static_cast<std::size_t>(got));
     }
@@ -287,10 +303,11 @@ int run(int argc, char** argv) {
   const std::map<std::string, void (Attacker::*)(std::uint64_t)> packets = {{"initials", &Attacker::initials},
                                                                             {"garbage", &Attacker::garbage},
                                                                             {"unknown", &Attacker::unknown},
+                                                                            {"overtakers", &Attacker::overtakers},
                                                                             {"mutations", &Attacker::mutations}};
   host::Program program("Attacks a QUIC listener on loopback.");
   program.option("PORT", port).required();
-  program.option("KIND", kind, "initials, garbage, unknown, mutations, or a frame's name").required();
+  program.option("KIND", kind, "initials, overtakers, garbage, unknown, mutations, or a frame's name").required();
   program.option("COUNT", count, "Packets, or frames").required();
   program.option("--alpn", alpn).show_default();
   if (const auto code = program.parse(argc, argv)) return *code;
@@ -304,7 +321,8 @@ int run(int argc, char** argv) {
   const Tally& tally = attacker.tally();
   std::cout << "{\"packets\": " << tally.packets << ", \"sent_bytes\": " << tally.sent_bytes
             << ", \"frames\": " << forged_frames << ", \"received_packets\": " << tally.received_packets
-            << ", \"received_bytes\": " << tally.received_bytes << "}" << std::endl;
+            << ", \"received_bytes\": " << tally.received_bytes << ", \"retries\": " << tally.retries << "}"
+            << std::endl;
   return 0;
 }
 
@@ -320,6 +338,9 @@ extern "C" int ngtcp2_crypto_encrypt_cb(std::uint8_t* dest, const ngtcp2_crypto_
   const bool short_header = (header[0] & 0x80) == 0;
   if (short_header && ferry::attack::forge && plaintext_size > 100) {
     forged = ferry::attack::forged_payload(plaintext_size);
+    plaintext = forged.data();
+  } else if (!short_header && ferry::attack::late) {
+    forged = ferry::attack::late_payload(plaintext_size);
     plaintext = forged.data();
   }
   const int result =

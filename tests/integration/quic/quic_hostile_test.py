@@ -2,6 +2,7 @@
 
 QUIC_FULL=1 (scripts/release-check) attacks with the numbers that a release must bear.
 """
+import contextlib
 import json
 import os
 import random
@@ -69,6 +70,34 @@ class Hostile(QuicTestCase):
         self.assertGreater(tally["received_bytes"], tally["sent_bytes"] // 10)
         self.assert_growth(ferry, before, BELIEVED_LIMIT)
         self.good_client(port)
+
+    def test_handshakes_that_never_end_make_room_for_others(self):
+        _, port = self.ferry_server(retry="never", backlog=16, handshake_timeout="60s")
+        self.attack(port, "initials", 200)
+        self.good_client(port)
+
+    def test_first_packets_that_overtook_the_beginning_are_asked_for_an_address(self):
+        _, port = self.ferry_server()
+        self.assertEqual(self.attack(port, "overtakers", 20)["retries"], 20)
+        self.good_client(port)
+
+    def test_a_server_that_was_restarted_tells_its_old_clients(self):
+        ferry, port = self.ferry_server()
+        query = f"alpn=ferry&ca={self.cert}&idle_timeout=600s"
+        client = subprocess.Popen([FERRY, "connect", f"quic://127.0.0.1:{port}?{query}"], stdin=subprocess.PIPE,
+                                  stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        self.addCleanup(client.stdout.close)
+        self.addCleanup(client.kill)
+        client.stdin.write(b"x")
+        client.stdin.flush()
+        self.assertEqual(client.stdout.read(1), b"x")
+        ferry.kill()
+        listen = {"descriptor": f"quic://127.0.0.1:{port}", "options": {"alpn": "ferry", "cert": self.cert, "key": self.key}}
+        self.serve({"name": "quic", "service": "echo", "listen": [listen]}, name="again.json")
+        with contextlib.suppress(BrokenPipeError):  # what is written is what the new server answers with a reset
+            client.stdin.write(b"y")
+            client.stdin.close()
+        self.assertEqual(client.wait(LIMIT_S), 7)
 
     def test_garbage(self):
         self.strangers("garbage")
