@@ -4,7 +4,7 @@
 //   rigtorp    a queue in the manner of rigtorp::SPSCQueue: slots, indices on cache lines of their own, each side
 //              caching the other's; it has no batched form
 //   ferry      Channel over shm
-// Everybody copies the same message out of memory whose content and size the compiler cannot see, has 2 MiB of memory
+// Everybody copies each message out of memory whose content and size the compiler cannot see, has 2 MiB of memory
 // that both processes have touched, warms up before the clock runs, and has its receiver look at the first byte of each
 // message. The queues come in two kinds: of 64-byte elements, whose size both sides know beforehand; and of elements
 // with a length word, as Ferry's messages have, so that they may be shorter.
@@ -54,6 +54,7 @@ struct Source {
 struct Bare {
   std::array<char, message_bytes> bytes;
   void set(std::span<const char> message) noexcept { std::memcpy(bytes.data(), message.data(), message_bytes); }
+  char first() const noexcept { return bytes[0]; }
 };
 /// An element that says how long it is.
 struct Framed {
@@ -63,6 +64,7 @@ struct Framed {
     size = message.size();
     std::memcpy(bytes.data(), message.data(), std::min(message.size(), message_bytes));
   }
+  char first() const noexcept { return size > 0 ? bytes[0] : '\0'; }
 };
 template <class Element>
 constexpr std::size_t slots_of = (std::size_t{2} << 20) / sizeof(Element);  // as much memory as Ferry's ring
@@ -197,13 +199,18 @@ double boost_queue(std::uint64_t messages, bool many) {
   };
   const auto send_many = [queue, source = Source()](std::uint64_t count) {
     std::vector<Element> together(batch);
-    for (Element& element : together) element.set(source.message());
-    for (std::uint64_t left = count; left > 0;)
-      left -= (**queue).push(together.data(), std::min(left, std::uint64_t{batch}));
+    for (std::uint64_t left = count; left > 0;) {
+      for (Element& element : together) element.set(source.message());
+      const std::size_t all = std::min(left, std::uint64_t{batch});
+      for (std::size_t pushed = 0; pushed < all;) {
+        pushed += (**queue).push(together.data() + pushed, all - pushed);
+      }
+      left -= all;
+    }
   };
   const auto receive = [queue](std::uint64_t count) {
     for (std::uint64_t left = count; left > 0;) {
-      const std::size_t received = (**queue).consume_all([](const Element& got) { touched = got.bytes[0]; });
+      const std::size_t received = (**queue).consume_all([](const Element& got) { touched = got.first(); });
       if (received == 0) SpinMachine::relax();
       left -= received;
     }
@@ -226,7 +233,7 @@ double rigtorp_queue(std::uint64_t messages) {
     for (std::uint64_t i = 0; i < count; ++i) {
       const Element* got = nullptr;
       while ((got = (**queue).front()) == nullptr) SpinMachine::relax();
-      touched = got->bytes[0];
+      touched = got->first();
       (**queue).pop();
     }
   };

@@ -153,7 +153,7 @@ class Connection {
   const Table* extension(const char* id) const noexcept {
     return static_cast<const Table*>(extension_table(id));
   }
-  /// The transport's object, for extension calls and event loops. Stays owned here.
+  /// The transport's object, which stays owned here. Who writes through it must not reserve, commit or send beside it.
   ferry_connection* raw() const noexcept { return raw_; }
   /// Gives up ownership: the caller now ends the object's life, with its `close` or `abort`. Empty afterwards. [owner]
   [[nodiscard]] ferry_connection* release() noexcept;
