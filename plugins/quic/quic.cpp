@@ -15,7 +15,7 @@ class QuicTransport : public plugin::Transport<QuicTransport> {
                                           const ferry_cancel* cancel, ferry_status& why_not) {
     const plugin::HostAddress target = plugin::parse_host_address(address);
     plugin::require_dialable(target);
-    const auto settings = std::make_shared<const Settings>(options);
+    const auto settings = open_logs(options, engine_.host());
     if (deadline_ns == FERRY_NO_WAIT) {  // a handshake takes waiting, always
       why_not = FERRY_WOULD_BLOCK;
       return nullptr;
@@ -35,7 +35,7 @@ class QuicTransport : public plugin::Transport<QuicTransport> {
 
   std::unique_ptr<QuicListener> listen(const char* address, plugin::Options options) {
     const plugin::HostAddress at = plugin::parse_host_address(address);
-    const auto settings = std::make_shared<const Settings>(options);
+    const auto settings = open_logs(options, engine_.host());
     auto credentials = credentials_.get(*settings, true);
     engine_.start();
     return std::make_unique<QuicListener>(engine_, at, settings, credentials_, std::move(credentials));

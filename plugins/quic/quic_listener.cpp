@@ -137,7 +137,7 @@ void QuicListener::effective(ferry_value* values, std::uint32_t count) const {
 }
 
 void QuicListener::reconfigure(plugin::Options options) {
-  auto settings = std::make_shared<const Settings>(options);
+  auto settings = open_logs(options, engine_.host());
   auto credentials = cache_.get(*settings, true);
   const std::scoped_lock lock(mutex_);
   if (credentials != credentials_) {

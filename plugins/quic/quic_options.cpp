@@ -111,7 +111,10 @@ constexpr std::array<ferry_option, option_count> option_table = {
     row::choice("retry", "auto", retry_choices,
                 "make clients prove their address before anything is kept for them: under load, always, or never",
                 listening),
-    row::text("keylog", nullptr, "file to append TLS secrets to, for decrypting captures; SSLKEYLOGFILE names one, too",
+    row::text("keylog", nullptr,
+              "file to append TLS secrets to, for decrypting captures, that its owner alone may open; unset: what "
+              "SSLKEYLOGFILE "
+              "names",
               both),
     row::text("qlog", nullptr, "directory for one qlog file per connection", both),
 };
@@ -147,6 +150,21 @@ Settings::Settings(plugin::Options options)
   if (insecure && (!pins.empty() || !ca.empty())) {
     throw Failure(FERRY_INVALID, "insecure takes any certificate: it cannot be combined with ca or pin");
   }
+}
+
+std::shared_ptr<const Settings> open_logs(plugin::Options options, const ferry_host& host) {
+  auto settings = std::make_shared<Settings>(options);
+  if (!settings->keylog.empty()) {
+    settings->secrets = std::make_shared<const Keylog>(settings->keylog);
+  } else if (const std::string path = keylog_of_environment(); !path.empty()) {
+    try {
+      settings->secrets = std::make_shared<const Keylog>(path);
+    } catch (const Failure& failure) {
+      host.log(&host, FERRY_LOG_WARNING,
+               (std::string("quic: SSLKEYLOGFILE is not written: ") + failure.what()).c_str());
+    }
+  }
+  return settings;
 }
 
 void read_back(const Settings& settings, ferry_value* values, std::uint32_t count) noexcept {

@@ -3,11 +3,13 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "ferry/plugin.hpp"
 #include "quic_datagrams.hpp"
+#include "quic_keylog.hpp"
 
 namespace ferry::quic {
 
@@ -76,7 +78,12 @@ struct Settings {
   Retry retry;
   std::string keylog;
   std::string qlog;
+  std::shared_ptr<const Keylog> secrets;  ///< null unless `open_logs` opened one
 };
+
+/// The values, with the file open that secrets go to. Throws plugin::Failure when `keylog` cannot be had; of one that
+/// the environment names it warns, because that was meant for many programs.
+std::shared_ptr<const Settings> open_logs(plugin::Options options, const ferry_host& host);
 
 /// Fills what a connection or listener with these settings has in force. Text points into `settings`' choices (static).
 void read_back(const Settings& settings, ferry_value* values, std::uint32_t count) noexcept;

@@ -2,8 +2,11 @@
 // side, dead and kept peers, and the files it writes.
 #include <arpa/inet.h>
 #include <doctest/doctest.h>
+#include <gnutls/abstract.h>
+#include <gnutls/x509.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include <chrono>
 #include <fstream>
@@ -111,6 +114,12 @@ void expect_echo(Ends& ends) {
   CHECK(got == byte);
   CHECK(ends.server.write({&byte, 1}, 10s).status == Status::ok);
   CHECK(ends.client.read({&got, 1}, 10s).status == Status::ok);
+}
+
+mode_t mode_of(const std::string& path) {
+  struct stat facts {};
+  REQUIRE(::lstat(path.c_str(), &facts) == 0);
+  return facts.st_mode & 07777;
 }
 
 std::size_t lines_of(const std::string& path) {
@@ -223,6 +232,74 @@ TEST_CASE("secrets, qlog files and figures are there for whoever asks") {
     logs += entry.path().extension() == ".sqlog" ? 1 : 0;
   }
   CHECK(logs == 1);
+}
+
+TEST_CASE("secrets go to a file that its owner alone may open, or to none, and that is said at once") {
+  World world;
+  Listener listener = world.listen(world.identity("good") + "&keylog=" + world.file("servers"));
+  Ends ends = connect(world, listener, world.trust("good"));
+  CHECK(mode_of(world.file("servers")) == 0600);
+  CHECK(lines_of(world.file("servers")) >= 4);
+
+  std::ofstream(world.file("open")) << "";
+  REQUIRE(::chmod(world.file("open").c_str(), 0640) == 0);
+  std::filesystem::create_symlink(world.file("servers"), world.file("link"));
+  REQUIRE(::mkfifo(world.file("pipe").c_str(), 0600) == 0);
+  const auto refusal = [&](const std::string& name) {
+    const std::string option = "&keylog=" + world.file(name);
+    const Error at_client =
+        error_of([&] { world.runtime().connect_stream(at(listener, world.trust("good") + option), 10s); });
+    const Error at_server = error_of([&] { world.listen(world.identity("good") + option); });
+    CHECK(at_client.status() == at_server.status());
+    CHECK(std::string(at_client.what()).find("keylog " + world.file(name)) != std::string::npos);
+    return at_client.status();
+  };
+  CHECK(refusal("open") == Status::permission);
+  CHECK(refusal("link") == Status::invalid);
+  CHECK(refusal("pipe") == Status::invalid);
+  CHECK(refusal("missing/keys") == Status::not_found);
+  CHECK(lines_of(world.file("open")) == 0);
+}
+
+TEST_CASE("what a certificate calls itself cannot control a terminal or begin a line") {
+  World world;
+  const std::string name = "evil\n09:00 error\x1b[31m";
+  gnutls_x509_privkey_t key = nullptr;
+  gnutls_x509_crt_t certificate = nullptr;
+  REQUIRE(gnutls_x509_privkey_init(&key) == 0);
+  REQUIRE(gnutls_x509_privkey_generate(key, GNUTLS_PK_ECDSA, GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0) == 0);
+  REQUIRE(gnutls_x509_crt_init(&certificate) == 0);
+  REQUIRE(gnutls_x509_crt_set_version(certificate, 3) == 0);
+  REQUIRE(gnutls_x509_crt_set_serial(certificate, "\1", 1) == 0);
+  REQUIRE(gnutls_x509_crt_set_activation_time(certificate, std::time(nullptr) - 3600) == 0);
+  REQUIRE(gnutls_x509_crt_set_expiration_time(certificate, std::time(nullptr) + 3600) == 0);
+  REQUIRE(gnutls_x509_crt_set_dn_by_oid(certificate, GNUTLS_OID_X520_COMMON_NAME, 0, name.data(),
+                                        static_cast<unsigned>(name.size())) == 0);
+  // In DER (RFC 5280, section 4.2.1.6), because GnuTLS's own function makes a proper DNS name of it.
+  const auto length = static_cast<char>(name.size());
+  const std::string names = std::string{0x30, static_cast<char>(length + 2), '\x82', length} + name;
+  REQUIRE(gnutls_x509_crt_set_extension_by_oid(certificate, "2.5.29.17", names.data(), names.size(), 0) == 0);
+  REQUIRE(gnutls_x509_crt_set_key(certificate, key) == 0);
+  REQUIRE(gnutls_x509_crt_sign2(certificate, certificate, key, GNUTLS_DIG_SHA256, 0) == 0);
+  std::string pem(8192, '\0');
+  std::size_t size = pem.size();
+  REQUIRE(gnutls_x509_crt_export(certificate, GNUTLS_X509_FMT_PEM, pem.data(), &size) == 0);
+  std::ofstream(world.file("evil.crt")).write(pem.data(), static_cast<std::streamsize>(size));
+  size = pem.size();
+  REQUIRE(gnutls_x509_privkey_export(key, GNUTLS_X509_FMT_PEM, pem.data(), &size) == 0);
+  std::ofstream(world.file("evil.key")).write(pem.data(), static_cast<std::streamsize>(size));
+  gnutls_x509_crt_deinit(certificate);
+  gnutls_x509_privkey_deinit(key);
+
+  Listener listener = world.listen(world.identity("evil"));
+  for (const char* trusted : {"good", "evil"}) {  // told its issuer, then the names that it is for
+    const Error error = error_of([&] { world.runtime().connect_stream(at(listener, world.trust(trusted)), 10s); });
+    CAPTURE(std::string(error.what()));
+    CHECK(error_of([&] { listener.accept(10s); }).status() == Status::authentication);
+    CHECK(std::string(error.what()).find("evil\\0a09:00 error\\1b[31m") != std::string::npos);
+  }
+  Ends ends = connect(world, listener, "insecure=true");
+  CHECK(identity_of(ends.client).subject == "CN=evil\\0a09:00 error\\1b[31m");
 }
 
 TEST_CASE("each end says who the other has proven to be") {

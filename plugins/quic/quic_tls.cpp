@@ -1,6 +1,5 @@
 #include "quic_tls.hpp"
 
-#include <fcntl.h>
 #include <gnutls/crypto.h>
 #include <gnutls/x509.h>
 #include <ngtcp2/ngtcp2_crypto.h>
@@ -13,7 +12,6 @@
 #include <ctime>
 
 #include "ferry/plugin.hpp"
-#include "ferry/sdk/unique_fd.hpp"
 
 namespace ferry::quic {
 namespace {
@@ -40,6 +38,30 @@ void check_file(int result, std::string_view option, const std::string& file) {
                 std::string(option) + " " + file + ": " +
                     (missing ? std::string(::strerror(errno)) : std::string(gnutls_strerror(result))),
                 missing ? errno : 0);
+}
+
+void append_hexadecimal(std::string& out, const std::uint8_t* bytes, std::size_t size) {
+  constexpr char digits[] = "0123456789abcdef";
+  for (std::size_t i = 0; i < size; ++i) {
+    out += digits[bytes[i] >> 4];
+    out += digits[bytes[i] & 15];
+  }
+}
+
+/// Text that a peer chose, fit for a terminal and for one line of a log: what is not printable ASCII becomes \NN, as
+/// RFC 4514 (section 2.4) allows in a subject.
+std::string printable(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    const auto byte = static_cast<std::uint8_t>(c);
+    if (byte >= 0x20 && byte < 0x7f) {
+      out += c;
+    } else {
+      out += '\\';
+      append_hexadecimal(out, &byte, 1);
+    }
+  }
+  return out;
 }
 
 /// A certificate parsed for its facts.
@@ -74,7 +96,7 @@ class Certificate {
       if (type < 0) break;
       if (type != GNUTLS_SAN_DNSNAME) continue;
       out += out.empty() ? "" : ", ";
-      out.append(name, size);
+      out += printable({name, size});
     }
     return out.empty() ? "other names" : out;
   }
@@ -83,7 +105,7 @@ class Certificate {
   std::string name_by(int (*get)(gnutls_x509_crt_t, gnutls_datum_t*, unsigned)) const {
     gnutls_datum_t text{};
     if (!valid_ || get(certificate_, &text, 0) < 0) return "unknown";
-    std::string out(reinterpret_cast<const char*>(text.data), text.size);
+    std::string out = printable({reinterpret_cast<const char*>(text.data), text.size});
     gnutls_free(text.data);
     return out;
   }
@@ -96,14 +118,6 @@ Sha256 fingerprint(const gnutls_datum_t& der) {
   Sha256 out{};
   gnutls_hash_fast(GNUTLS_DIG_SHA256, der.data, der.size, out.data());
   return out;
-}
-
-void append_hexadecimal(std::string& out, const std::uint8_t* bytes, std::size_t size) {
-  constexpr char digits[] = "0123456789abcdef";
-  for (std::size_t i = 0; i < size; ++i) {
-    out += digits[bytes[i] >> 4];
-    out += digits[bytes[i] & 15];
-  }
 }
 
 gnutls_datum_t datum_of(const std::string& bytes) noexcept {
@@ -242,13 +256,11 @@ TlsSession::TlsSession(std::shared_ptr<const Credentials> credentials, const Set
                                   GNUTLS_ALPN_MANDATORY),
         "ALPN");
   gnutls_session_set_verify_function(session_, [](gnutls_session_t s) { return of(s).verify_peer(); });
-  if (!settings.keylog.empty()) {
-    gnutls_session_set_keylog_function(session_,
-                                       [](gnutls_session_t s, const char* label, const gnutls_datum_t* secret) {
-                                         of(s).log_secret(label, *secret);
-                                         return 0;
-                                       });
-  }
+  // In any case: GnuTLS's own function makes the file of SSLKEYLOGFILE readable by all.
+  gnutls_session_set_keylog_function(session_, [](gnutls_session_t s, const char* label, const gnutls_datum_t* secret) {
+    of(s).log_secret(label, *secret);
+    return 0;
+  });
   if (server) {
     if (!settings.client_ca.empty() || !settings.pins.empty()) {
       gnutls_certificate_server_set_request(session_, GNUTLS_CERT_REQUIRE);
@@ -404,6 +416,7 @@ int TlsSession::check_chain(const gnutls_datum_t& der) {
 }
 
 void TlsSession::log_secret(const char* label, const gnutls_datum_t& secret) noexcept {
+  if (settings_.secrets == nullptr) return;
   try {
     gnutls_datum_t random{};
     gnutls_datum_t unused{};
@@ -413,10 +426,8 @@ void TlsSession::log_secret(const char* label, const gnutls_datum_t& secret) noe
     line += ' ';
     append_hexadecimal(line, secret.data, secret.size);
     line += '\n';
-    const plugin::UniqueFd file(
-        ::open(settings_.keylog.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600));
-    if (file) (void)!::write(file.get(), line.data(), line.size());
-  } catch (...) {  // a capture that cannot be read is no reason to fail a connection
+    settings_.secrets->append(line);
+  } catch (const std::bad_alloc&) {  // a capture that cannot be read is no reason to fail a connection
   }
 }
 

@@ -2,6 +2,7 @@
 import os
 import signal
 import socket
+import stat
 import subprocess
 import unittest
 
@@ -109,6 +110,21 @@ class Reload(QuicTestCase):
         self.assertEqual((done.returncode, done.stdout), (0, b"hello"), done.stderr)
         live.echoes("again")
         self.assertEqual(live.end(), 0)
+
+
+class KeyLog(QuicTestCase):
+    def test_the_environments_key_log_is_the_owners_alone(self):
+        _, descriptor = self.serve_echo(self.keygen())
+        for mode, written in ((None, True), (0o644, False)):
+            path = self.path(f"keys-{mode}")
+            if mode:
+                with open(path, "w"):
+                    os.chmod(path, mode)
+            done = run("connect", f"{descriptor}?ca={self.path('srv.crt')}", stdin=b"hello", env={"SSLKEYLOGFILE": path})
+            self.assertEqual((done.returncode, done.stdout), (0, b"hello"), done.stderr)
+            facts = os.stat(path)
+            self.assertEqual((facts.st_size > 0, stat.S_IMODE(facts.st_mode)), (written, mode or 0o600))
+            self.assertEqual(b"SSLKEYLOGFILE is not written" in done.stderr, not written)
 
 
 if __name__ == "__main__":
