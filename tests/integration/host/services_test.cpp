@@ -28,7 +28,8 @@ std::shared_ptr<Runtime> configured(const test::TemporaryDirectory& directory, i
     "services": [
       { "name": "echo", "listen": ["uds://DIR/echo"], "service": "echo", "framing": "messages", "authkey": "secret",
         "max_connections": MAX },
-      { "name": "relay", "listen": ["uds://DIR/relay", "tcp://127.0.0.1:0"], "service": "relay", "to": "echo" }
+      { "name": "relay", "listen": ["uds://DIR/relay", "tcp://127.0.0.1:0"], "service": "relay",
+        "to": "uds://DIR/echo" }
     ] })";
   const std::string in_directory = std::regex_replace(text, std::regex("DIR"), directory.path().string());
   const std::string whole = std::regex_replace(in_directory, std::regex("MAX"), std::to_string(max_connections));
