@@ -11,13 +11,16 @@
 #include "ferry/did_you_mean.hpp"
 #include "ferry/log.hpp"
 #include "ferry/registry.hpp"
+#include "plugin_call.hpp"
+#include "runtime_state.hpp"
 
 namespace ferry {
 namespace {
 
 class PluginChecker {
  public:
-  PluginChecker(Registry& registry, ConfigProblems& problems) noexcept : registry_(registry), problems_(problems) {}
+  PluginChecker(const Config& config, Registry& registry, ConfigProblems& problems) noexcept
+      : config_(config), registry_(registry), problems_(problems) {}
 
   void check_settings(const std::string& scheme, const std::vector<OptionSetting>& settings) {
     for (const OptionSetting& setting : settings) {
@@ -25,8 +28,10 @@ class PluginChecker {
     }
   }
 
-  void check_endpoints(const std::vector<ConfiguredEndpoint>& endpoints) {
-    for (const ConfiguredEndpoint& configured : endpoints) check_endpoint(configured);
+  /// Links may be those of another program, whose files need not be there for us; services are our own.
+  enum class Whose { anybody, ours };
+  void check_endpoints(const std::vector<ConfiguredEndpoint>& endpoints, Whose whose) {
+    for (const ConfiguredEndpoint& configured : endpoints) check_endpoint(configured, whose);
   }
 
  private:
@@ -50,7 +55,7 @@ class PluginChecker {
     for (std::string& message : found) problems_.add(location, std::move(message));
   }
 
-  void check_endpoint(const ConfiguredEndpoint& configured) {
+  void check_endpoint(const ConfiguredEndpoint& configured, Whose whose) {
     if (configured.endpoint.scheme == local_scheme) return;
     const Plugin* const plugin = find(configured.endpoint.scheme, configured.location);
     if (plugin == nullptr) return;
@@ -64,9 +69,34 @@ class PluginChecker {
       check(*plugin, {option.name, option.value, OptionSource::descriptor, {}, SettingForm::text, configured.is_hidden},
             configured.location);
     }
+    check_together(*plugin, configured, whose);
   }
 
-  static constexpr std::string_view local_scheme = "local";  // the runtime's own: the best this machine offers
+  /// What only the plugin can say, of all options at once and of the files that they name; opens no endpoint.
+  void check_together(const Plugin& plugin, const ConfiguredEndpoint& configured, Whose whose) {
+    std::vector<std::string> known;
+    const std::vector<OptionSetting> settings = settings_of(config_, plugin, configured);
+    const OptionValues options = OptionValues::resolve(plugin.options(), settings, known, core_options());
+    if (!known.empty()) return;  // told one by one
+    try {
+      const TransportHandle transport = create_transport(plugin, options);
+      if (!FERRY_HAS(transport->ops, ferry_transport_ops, effective)) return;
+      std::vector<ferry_value> granted(options.size());
+      const ferry_values values = options.abi();
+      checked_call("check", configured.endpoint.to_string(), [&](ferry_error* error) {
+        return transport->ops->effective(transport.get(), &values, granted.data(), options.size(), error);
+      });
+    } catch (const Error& error) {
+      if (whose == Whose::anybody && error.status() != Status::invalid) return;
+      // The plugin's words may have values in them, and those of variables stay out of messages.
+      const bool hidden =
+          std::any_of(settings.begin(), settings.end(), [](const OptionSetting& setting) { return setting.is_hidden; });
+      problems_.add(configured.location,
+                    hidden ? "the transport does not take these options; 'ferry explain' says why" : error.detail());
+    }
+  }
+
+  const Config& config_;
   Registry& registry_;
   ConfigProblems& problems_;
   std::map<std::string, const Plugin*> plugins_;
@@ -98,12 +128,12 @@ void warn_of_strangers(const RegistryPolicy& policy, const Registry& registry) {
 
 void check_against_plugins(const Config& config, Registry& registry, ConfigProblems& problems) {
   warn_of_strangers(config.plugins, registry);
-  PluginChecker checker(registry, problems);
+  PluginChecker checker(config, registry, problems);
   for (const auto& [scheme, settings] : config.transports) checker.check_settings(scheme, settings);
-  for (const auto& [name, link] : config.links) checker.check_endpoints(link.endpoints);
+  for (const auto& [name, link] : config.links) checker.check_endpoints(link.endpoints, PluginChecker::Whose::anybody);
   for (const ServiceConfig& service : config.services) {
-    checker.check_endpoints(service.listen);
-    if (service.to_link.empty()) checker.check_endpoints(service.to);
+    checker.check_endpoints(service.listen, PluginChecker::Whose::ours);
+    if (service.to_link.empty()) checker.check_endpoints(service.to, PluginChecker::Whose::ours);
   }
 }
 

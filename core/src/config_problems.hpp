@@ -37,8 +37,8 @@ class ConfigProblems {
   std::vector<ConfigError::Problem> problems_;
 };
 
-/// What of the configuration only the plugins can judge: that every scheme loads, every address is well formed and
-/// every option is known and in range.
+/// What of the configuration only the plugins can judge: that every scheme loads, every address is well formed, every
+/// option is known and in range, and that the options go together and with the files that they name. Opens no endpoint.
 void check_against_plugins(const Config& config, Registry& registry, ConfigProblems& problems);
 
 /// `pointer` extended by one reference token, escaped as RFC 6901 says and fit to print.

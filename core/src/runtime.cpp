@@ -8,20 +8,6 @@
 namespace ferry {
 namespace {
 
-// In increasing precedence: the config's defaults for the transport, link, endpoint object, descriptor.
-std::vector<OptionSetting> settings_of(const Config& config, const Plugin& plugin, const ConfiguredEndpoint& endpoint) {
-  std::vector<OptionSetting> settings;
-  for (const auto& [scheme, defaults] : config.transports) {
-    if (plugin.serves(scheme)) settings.insert(settings.end(), defaults.begin(), defaults.end());
-  }
-  settings.insert(settings.end(), endpoint.settings.begin(), endpoint.settings.end());
-  for (const EndpointOption& option : endpoint.endpoint.options) {
-    settings.push_back({option.name, option.value, OptionSource::descriptor, endpoint.location, SettingForm::text,
-                        endpoint.is_hidden});
-  }
-  return settings;
-}
-
 Connection::Settings connection_settings(const OptionValues& core, std::vector<std::string>& problems) {
   const auto value = [&](CoreOption option) -> const ferry_value& { return core[static_cast<std::uint32_t>(option)]; };
   Connection::Settings settings;
@@ -46,6 +32,19 @@ std::string key_of(const Plugin& plugin, const OptionValues& options) {
 }
 
 }  // namespace
+
+std::vector<OptionSetting> settings_of(const Config& config, const Plugin& plugin, const ConfiguredEndpoint& endpoint) {
+  std::vector<OptionSetting> settings;
+  for (const auto& [scheme, defaults] : config.transports) {
+    if (plugin.serves(scheme)) settings.insert(settings.end(), defaults.begin(), defaults.end());
+  }
+  settings.insert(settings.end(), endpoint.settings.begin(), endpoint.settings.end());
+  for (const EndpointOption& option : endpoint.endpoint.options) {
+    settings.push_back({option.name, option.value, OptionSource::descriptor, endpoint.location, SettingForm::text,
+                        endpoint.is_hidden});
+  }
+  return settings;
+}
 
 ferry_transport* Runtime::State::transport_for(const Plugin& plugin, const OptionValues& options) {
   const std::lock_guard lock(mutex);

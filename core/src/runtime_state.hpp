@@ -24,6 +24,10 @@ struct Runtime::State {
   std::map<std::string, TransportHandle> transports;
 };
 
+/// The settings of the plugin's options and the core's that hold for an endpoint, in increasing precedence: the
+/// config's defaults for the transport, link, endpoint object, descriptor.
+std::vector<OptionSetting> settings_of(const Config& config, const Plugin& plugin, const ConfiguredEndpoint& endpoint);
+
 /// The endpoints that may serve a local name, best first; see local_endpoints.cpp. Throws Error.
 std::vector<ConfiguredEndpoint> local_endpoints(const ConfiguredEndpoint& local, Registry& registry);
 inline constexpr std::string_view local_scheme = "local";

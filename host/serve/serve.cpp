@@ -40,6 +40,16 @@ void reload(const Context& context, const std::string& file, Server& server) {
   }
 }
 
+// Options that no address can be listened at with are a fault of the file: a restart would only meet it again.
+void open_services(Server& server, const std::shared_ptr<Runtime>& runtime, const std::string& file) {
+  try {
+    server.apply(runtime->config().services, runtime);
+  } catch (const Error& error) {
+    if (error.status() != Status::invalid) throw;
+    throw Failure(ExitCode::config, file + ": " + error.what());
+  }
+}
+
 ExitCode serve(const Context& context, const Arguments& arguments) {
   const auto runtime = load_runtime(context, arguments.config);
   raise_descriptor_limit();
@@ -50,7 +60,7 @@ ExitCode serve(const Context& context, const Arguments& arguments) {
       reactor, arguments.drain_ns,
       Daemon::Hooks{[&server] { server.stop_accepting(); }, [&server] { return server.live(); },
                     [&server] { server.cut(); }, [&] { reload(context, arguments.config, server); }});
-  server.apply(runtime->config().services, runtime);
+  open_services(server, runtime, arguments.config);
   daemon->run();
   if (!server.has_relayed()) return ExitCode::ok;
   const Ledger ledger = server.ledger();

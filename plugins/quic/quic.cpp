@@ -41,8 +41,10 @@ class QuicTransport : public plugin::Transport<QuicTransport> {
     return std::make_unique<QuicListener>(engine_, at, settings, credentials_, std::move(credentials));
   }
 
-  void effective(plugin::Options options, ferry_value* values, std::uint32_t count) const {
-    read_back(Settings(options), values, count);
+  void effective(plugin::Options options, ferry_value* values, std::uint32_t count) {
+    const Settings settings(options);
+    (void)credentials_.get(settings, !settings.client_ca.empty());  // what is wrong with the files
+    read_back(settings, values, count);
   }
 
   static void check_address(std::string_view address) { plugin::parse_host_address(address); }

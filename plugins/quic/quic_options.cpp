@@ -147,6 +147,10 @@ Settings::Settings(plugin::Options options)
   }
   for (const std::string& text : split(options.text(option_pin))) pins.push_back(parse_pin(text));
   if (!key.empty() && cert.empty()) throw Failure(FERRY_INVALID, "key is given without cert");
+  if (keepalive_ns >= idle_timeout_ns) {
+    throw Failure(FERRY_INVALID,
+                  "keepalive must be shorter than idle_timeout, or the connection is dead before a ping");
+  }
   if (insecure && (!pins.empty() || !ca.empty())) {
     throw Failure(FERRY_INVALID, "insecure takes any certificate: it cannot be combined with ca or pin");
   }

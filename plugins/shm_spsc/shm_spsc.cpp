@@ -123,6 +123,7 @@ class ShmTransport : public plugin::Transport<ShmTransport> {
   /// Makes a segment and drops it again: nothing else can tell what memory there is.
   void effective(plugin::Options values, ferry_value* out, std::uint32_t count) const {
     std::fill_n(out, count, ferry_value{});
+    (void)plugin::allowed_peers(values, option_first_listen, false);  // says which name nobody has
     UniqueFd memory;
     fill_granted(Segment::create(wanted_ring(values), wanted_pages(values), memory), out, count);
     plugin::fill_granted_backlog(values, option_first_listen, out, count);

@@ -127,6 +127,7 @@ class UdsTransport : public plugin::Transport<UdsTransport> {
 
   void effective(plugin::Options values, ferry_value* out, std::uint32_t count) const {
     std::fill_n(out, count, ferry_value{});
+    (void)plugin::allowed_peers(values, option_first_listen, false);  // says which name nobody has
     const UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
     if (!socket) throw plugin::os_failure(errno);
     plugin::set_socket_buffers(socket.get(), wanted_buffers(values));

@@ -99,6 +99,30 @@ class Reports(TestCase):
         report = json.loads(run("check", config, "--json").stdout)
         self.assertEqual([p["pointer"] for p in report["problems"]], ["/lok", "/links/a/endpoints/0"])
 
+    def test_check_finds_what_only_all_options_together_or_the_system_can_tell(self):
+        pair = self.path("pair")
+        self.assertEqual(run("keygen", "--out", pair).returncode, 0)
+        self.assertEqual(run("keygen", "--out", self.path("other")).returncode, 0)
+        cert = f"cert={pair}.crt&key={pair}.key"
+        bad = {"quic://127.0.0.1:0?pin=zz": "pin",
+               f"quic://127.0.0.1:0?cert={pair}.crt&key={self.path('other')}.key": "pair.crt",
+               f"quic://127.0.0.1:0?{cert}&client_ca=/missing/ca": "client_ca /missing/ca: No such file",
+               f"quic://127.0.0.1:0?cert=/missing/crt&key={pair}.key": "cert /missing/crt: No such file",
+               f"quic://127.0.0.1:0?{cert}&keepalive=60s&idle_timeout=30s": "keepalive must be shorter",
+               f"uds://{self.path('a.sock')}?allow_uid=nobody-of-this-name": "nobody-of-this-name",
+               f"shm://{self.path('b.sock')}?allow_uid=nobody-of-this-name": "nobody-of-this-name"}
+        services = [{"name": f"s{i}", "listen": [one], "service": "echo"} for i, one in enumerate(bad)]
+        config = self.write("app.json", {"services": services})
+        report = json.loads(run("check", config, "--json").stdout)
+        self.assertEqual([p["pointer"] for p in report["problems"]], [f"/services/{i}/listen/0" for i in range(len(bad))])
+        for problem, words in zip(report["problems"], bad.values()):
+            self.assertIn(words, problem["message"])
+        # A link may be another program's, on whose files we have no eye.
+        config = self.write("links.json", {"links": {"a": {"endpoints": ["quic://127.0.0.1:1?ca=/missing/ca"]},
+                                                     "b": {"endpoints": ["quic://127.0.0.1:1?pin=zz"]}}})
+        report = json.loads(run("check", config, "--json").stdout)
+        self.assertEqual([p["pointer"] for p in report["problems"]], ["/links/b/endpoints/0"])
+
     def test_check_warns_of_a_policy_that_fits_no_file(self):
         config = self.write("app.json", {"plugins": {"allow": ["tpc"]}, "plugin_dirs": ["absent"]})
         done = run("check", config, "--plugin-dir", self.path("gone"))

@@ -80,7 +80,8 @@ class Reload(QuicTestCase):
             file.write(old)
         self.keygen("other")
         os.replace(self.path("other.crt"), self.path("srv.crt"))
-        self.reload(ferry, service, r"reconfigure quic://.*srv\.crt")
+        self.reload(ferry, service, "reload failed")
+        ferry.log.wait_for(r"/services/0/listen/0: cert .*srv\.crt")
         done = self.exchange(f"{descriptor.split('?')[0]}?ca={self.path('old.crt')}")
         self.assertEqual((done.returncode, done.stdout), (0, b"hello"), done.stderr)
 
@@ -110,6 +111,11 @@ class Reload(QuicTestCase):
         self.assertEqual((done.returncode, done.stdout), (0, b"hello"), done.stderr)
         live.echoes("again")
         self.assertEqual(live.end(), 0)
+
+    def test_a_listener_without_a_certificate_is_a_fault_of_the_file(self):
+        done = run("serve", self.write("app.json", {"services": [self.echo("alpn=chess")]}))
+        self.assertEqual(done.returncode, 3)
+        self.assertIn(b"needs a certificate", done.stderr)
 
 
 class KeyLog(QuicTestCase):
