@@ -71,12 +71,12 @@ template Argument Command::option(const std::string&, std::vector<unsigned>&, co
 
 Argument Command::option_read_by(const std::string& name, std::function<void(const std::string&)> read,
                                  const std::string& help) {
-  return Argument(*app_->add_option_function<std::string>(name, std::move(read), help));
+  return Argument(*app_->add_option_function<std::string>(name, read, help));
 }
 
 Argument Command::list_read_by(const std::string& name, std::function<void(const std::vector<std::string>&)> read,
                                const std::string& help) {
-  return Argument(*app_->add_option_function<std::vector<std::string>>(name, std::move(read), help)).one_value_each();
+  return Argument(*app_->add_option_function<std::vector<std::string>>(name, read, help)).one_value_each();
 }
 
 Argument Command::flag(const std::string& name, bool& value, const std::string& help) {
