@@ -16,7 +16,7 @@ constexpr std::uint64_t token_lifetime_ns = 10'000'000'000;
 constexpr std::size_t min_initial_bytes = 1200;  // RFC 9000, section 14.1
 // Resets are answers to strangers: smaller than what came (RFC 9000, section 10.3.3) and no more than so many a second.
 constexpr std::uint32_t max_resets_per_second = 1000;
-constexpr std::size_t min_reset_trigger_bytes = 43;
+constexpr std::size_t max_reset_bytes = 41;  // looks like a packet
 constexpr std::uint32_t max_log_lines_per_second = 10;
 constexpr std::size_t max_refusals_kept = 16;
 constexpr std::uint64_t ns_per_s = 1'000'000'000;
@@ -266,17 +266,20 @@ void Acceptor::send_version_negotiation(const Packet& packet, const ngtcp2_versi
 }
 
 void Acceptor::send_reset(const Packet& packet, const ngtcp2_version_cid& ids, std::uint64_t) {
-  if (packet.bytes.size() < min_reset_trigger_bytes || resets_in_second_++ >= max_resets_per_second) return;
+  // Shorter than what came, so that two hosts that know nothing of each other soon stop (RFC 9000, section 10.3).
+  const std::size_t reset_bytes = std::min(max_reset_bytes, packet.bytes.size() - 1);
+  constexpr std::size_t min_reset_bytes = NGTCP2_MIN_STATELESS_RESET_RANDLEN + NGTCP2_STATELESS_RESET_TOKENLEN;
+  if (reset_bytes < min_reset_bytes || resets_in_second_++ >= max_resets_per_second) return;
   ngtcp2_cid id;
   ngtcp2_cid_init(&id, ids.dcid, ids.dcidlen);
   const auto& secret = credentials_->reset_secret();
   std::array<std::uint8_t, NGTCP2_STATELESS_RESET_TOKENLEN> token;
   if (ngtcp2_crypto_generate_stateless_reset_token(token.data(), secret.data(), secret.size(), &id) != 0) return;
-  std::array<std::uint8_t, 25> random;  // with the token 41 bytes: looks like a packet, and is less than what came
+  std::array<std::uint8_t, max_reset_bytes - NGTCP2_STATELESS_RESET_TOKENLEN> random;
   fill_random(random.data(), random.size());
-  std::array<std::uint8_t, 64> out;
-  const ngtcp2_ssize size =
-      ngtcp2_pkt_write_stateless_reset(out.data(), out.size(), token.data(), random.data(), random.size());
+  std::array<std::uint8_t, max_reset_bytes> out;
+  const ngtcp2_ssize size = ngtcp2_pkt_write_stateless_reset(out.data(), reset_bytes, token.data(), random.data(),
+                                                             reset_bytes - NGTCP2_STATELESS_RESET_TOKENLEN);
   if (size > 0) answer(packet, {out.data(), static_cast<std::size_t>(size)});
 }
 
