@@ -3,13 +3,14 @@
 #include "quic_connection.hpp"
 #include "quic_credentials_cache.hpp"
 #include "quic_listener.hpp"
+#include "quic_qlog.hpp"
 
 namespace ferry::quic {
 namespace {
 
 class QuicTransport : public plugin::Transport<QuicTransport> {
  public:
-  QuicTransport(const ferry_host& host, plugin::Options) : engine_(host) {}
+  QuicTransport(const ferry_host& host, plugin::Options) : credentials_(host), engine_(host) {}
 
   std::unique_ptr<QuicConnection> connect(const char* address, plugin::Options options, std::int64_t deadline_ns,
                                           const ferry_cancel* cancel, ferry_status& why_not) {
@@ -44,6 +45,7 @@ class QuicTransport : public plugin::Transport<QuicTransport> {
   void effective(plugin::Options options, ferry_value* values, std::uint32_t count) {
     const Settings settings(options);
     (void)credentials_.get(settings, !settings.client_ca.empty());  // what is wrong with the files
+    if (!settings.qlog.empty()) check_qlog_directory(settings.qlog);
     read_back(settings, values, count);
   }
 

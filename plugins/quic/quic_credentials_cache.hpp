@@ -14,11 +14,15 @@ namespace ferry::quic {
 /// changed is read anew; connections made before keep what they had. Any thread.
 class CredentialsCache {
  public:
-  /// Throws plugin::Failure as Credentials does.
+  /// `host` outlives it.
+  explicit CredentialsCache(const ferry_host& host) noexcept : host_(host) {}
+
+  /// Warns of a private key that others may read, when it is read. Throws plugin::Failure as Credentials does.
   std::shared_ptr<const Credentials> get(const Settings& settings, bool server);
 
  private:
   static constexpr std::size_t max_entries = 64;
+  const ferry_host& host_;
   std::mutex mutex_;
   std::map<std::string, std::shared_ptr<const Credentials>> entries_;
 };

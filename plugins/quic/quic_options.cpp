@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "quic_qlog.hpp"
+
 namespace ferry::quic {
 namespace {
 
@@ -158,6 +160,7 @@ Settings::Settings(plugin::Options options)
 
 std::shared_ptr<const Settings> open_logs(plugin::Options options, const ferry_host& host) {
   auto settings = std::make_shared<Settings>(options);
+  if (!settings->qlog.empty()) check_qlog_directory(settings->qlog);
   if (!settings->keylog.empty()) {
     settings->secrets = std::make_shared<const Keylog>(settings->keylog);
   } else if (const std::string path = keylog_of_environment(); !path.empty()) {

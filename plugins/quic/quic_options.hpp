@@ -81,8 +81,8 @@ struct Settings {
   std::shared_ptr<const Keylog> secrets;  ///< null unless `open_logs` opened one
 };
 
-/// The values, with the file open that secrets go to. Throws plugin::Failure when `keylog` cannot be had; of one that
-/// the environment names it warns, because that was meant for many programs.
+/// The values, with the file open that secrets go to. Throws plugin::Failure when `keylog` or the directory of `qlog`
+/// cannot be had; of a key log that the environment names it warns, because that was meant for many programs.
 std::shared_ptr<const Settings> open_logs(plugin::Options options, const ferry_host& host);
 
 /// Fills what a connection or listener with these settings has in force. Text points into `settings`' choices (static).

@@ -9,17 +9,29 @@
 
 namespace ferry::quic {
 
+/// Throws plugin::Failure when `directory` is none that files can be made in.
+void check_qlog_directory(const std::string& directory);
+
+/// What is written waits in memory until there is a file: strangers, who have not proven their address, make none.
 class Qlog {
  public:
-  /// Makes `<directory>/<id in hexadecimal>_<side>.sqlog`. Throws plugin::Failure.
-  Qlog(const std::string& directory, const ngtcp2_cid& id, bool server);
+  /// `id` is the connection's first destination, by which both ends know it.
+  Qlog(std::string directory, const ngtcp2_cid& id, bool server);
 
-  void write(const void* data, std::size_t size) noexcept { (void)!std::fwrite(data, 1, size, file_.get()); }
+  /// Makes `<directory>/<id in hexadecimal>_<a random number>_<side>.sqlog`, once. The number is there because the
+  /// client chose the id. Throws plugin::Failure.
+  void open();
+  void write(const void* data, std::size_t size) noexcept;
 
  private:
+  // A handshake with a long chain of certificates has 20 KiB; what comes beyond this is left out.
+  static constexpr std::size_t max_waiting_bytes = 64 << 10;
+
   struct Close {
     void operator()(std::FILE* file) const noexcept { (void)std::fclose(file); }
   };
+  std::string path_;
+  std::string waiting_;
   std::unique_ptr<std::FILE, Close> file_;
 };
 

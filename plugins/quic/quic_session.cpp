@@ -283,6 +283,7 @@ void Session::connect(const SocketAddress& remote, const std::string& name,
   const ngtcp2_path path = path_between(local_, remote_);
   const ngtcp2_callbacks callbacks = Callbacks::table(false);
   const ngtcp2_settings settings = transport_settings(now, destination);
+  open_qlog();
   const ngtcp2_transport_params params = transport_params();
   const int result = ngtcp2_conn_client_new(&conn_, &destination, &source, &path, NGTCP2_PROTO_VER_V1, &callbacks,
                                             &settings, &params, nullptr, this);
@@ -311,6 +312,7 @@ void Session::accept(std::shared_ptr<Acceptor> acceptor, const Arrival& arrival,
   ngtcp2_transport_params params = transport_params();
   params.original_dcid = arrival.original_id.value_or(arrival.header.dcid);
   if (arrival.original_id) {
+    open_qlog();  // a client that has returned a token is where it says
     params.retry_scid = arrival.header.dcid;
     params.retry_scid_present = 1;
     settings.token = arrival.header.token;
@@ -325,8 +327,19 @@ void Session::accept(std::shared_ptr<Acceptor> acceptor, const Arrival& arrival,
   add_to_engine();
 }
 
+void Session::open_qlog() noexcept {
+  if (!qlog_) return;
+  try {
+    qlog_->open();
+  } catch (const std::exception& problem) {  // it costs the log, and not the connection
+    engine_.host().log(&engine_.host(), FERRY_LOG_WARNING, problem.what());
+    qlog_.reset();
+  }
+}
+
 void Session::established() {
   if (phase_.load(std::memory_order_relaxed) != Phase::connecting) return;
+  open_qlog();
   identity_ = {tls_->peer_certificate(), tls_->protocol(), tls_->cipher(), tls_->is_resumed()};
   note_max_datagram();
   phase_.store(Phase::established, std::memory_order_seq_cst);

@@ -149,6 +149,8 @@ class Session final : public std::enable_shared_from_this<Session>, public Timed
   ngtcp2_settings transport_settings(std::uint64_t now, const ngtcp2_cid& original);
   ngtcp2_transport_params transport_params() const noexcept;
   void add_to_engine();
+  /// The log, if there is one, gets its file.
+  void open_qlog() noexcept;
   void established();
 
   // Streams: quic_session_streams.cpp.

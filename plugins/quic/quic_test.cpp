@@ -261,6 +261,41 @@ TEST_CASE("secrets go to a file that its owner alone may open, or to none, and t
   CHECK(lines_of(world.file("open")) == 0);
 }
 
+TEST_CASE("qlog files are made for clients that come through, and cost nobody the connection") {
+  World world;
+  const std::string directory = world.file("logs");
+  const std::string options = "&qlog=" + directory;
+  CHECK(error_of([&] { world.listen(world.identity("good") + options); }).status() == Status::not_found);
+  Listener plain = world.listen(world.identity("good"));
+  CHECK(error_of([&] { world.runtime().connect_stream(at(plain, world.trust("good") + options), 10s); }).status() ==
+        Status::not_found);
+  std::ofstream(directory) << "no directory";
+  CHECK(error_of([&] { world.listen(world.identity("good") + options); }).status() == Status::invalid);
+  std::filesystem::remove(directory);
+
+  std::filesystem::create_directory(directory);
+  Listener listener = world.listen(world.identity("good") + options);
+  const auto logs = [&] {
+    const std::filesystem::directory_iterator files(directory);
+    return std::vector<std::filesystem::directory_entry>(begin(files), end(files));
+  };
+  CHECK(error_of([&] { world.runtime().connect_stream(at(listener, world.trust("other")), 10s); }).status() ==
+        Status::authentication);
+  CHECK(error_of([&] { listener.accept(10s); }).status() == Status::authentication);
+  CHECK(logs().empty());
+  {
+    Ends ends = connect(world, listener, world.trust("good"));
+    expect_echo(ends);
+    REQUIRE(logs().size() == 1);
+    CHECK(mode_of(logs().front().path()) == 0600);
+    ends.client.close();
+    ends.server.close();
+  }
+  std::filesystem::remove_all(directory);
+  Ends ends = connect(world, listener, world.trust("good"));
+  expect_echo(ends);
+}
+
 TEST_CASE("what a certificate calls itself cannot control a terminal or begin a line") {
   World world;
   const std::string name = "evil\n09:00 error\x1b[31m";

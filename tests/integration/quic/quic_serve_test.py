@@ -118,6 +118,16 @@ class Reload(QuicTestCase):
         self.assertIn(b"needs a certificate", done.stderr)
 
 
+class Files(QuicTestCase):
+    def test_a_private_key_that_others_may_read_is_warned_of(self):
+        service = self.echo(self.keygen())
+        for mode, warned in ((0o640, False), (0o644, True)):
+            os.chmod(self.path("srv.key"), mode)
+            ferry, _ = self.serve(service)
+            self.assertEqual(ferry.terminate(), 0)
+            self.assertEqual(f"private key in {self.path('srv.key')}" in ferry.log.text(), warned)
+
+
 class KeyLog(QuicTestCase):
     def test_the_environments_key_log_is_the_owners_alone(self):
         _, descriptor = self.serve_echo(self.keygen())
