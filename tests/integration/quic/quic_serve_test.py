@@ -118,6 +118,18 @@ class Reload(QuicTestCase):
         self.assertIn(b"needs a certificate", done.stderr)
 
 
+class Listen(QuicTestCase):
+    def test_a_client_that_proves_nothing_is_not_the_end_of_ferry_listen(self):
+        pair = self.keygen()
+        ferry = self.start("listen", f"quic://127.0.0.1:0?{pair}&client_ca={self.path('srv.crt')}", stdin=subprocess.DEVNULL)
+        descriptor = ferry.log.wait_for(r"^listening ([^?\s]+)").group(1) + f"?ca={self.path('srv.crt')}"
+        self.assertEqual(self.exchange(descriptor).returncode, 5)
+        ferry.log.wait_for("no certificate")
+        done = self.exchange(f"{descriptor}&{pair}")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual((ferry.wait(), ferry.output.lines), (0, ["hello"]))
+
+
 class Files(QuicTestCase):
     def test_a_private_key_that_others_may_read_is_warned_of(self):
         service = self.echo(self.keygen())
