@@ -41,7 +41,7 @@ class Bed {
   void wake(std::atomic<std::uint32_t>& word);
 
  private:
-  void* event_ = nullptr;
+  [[maybe_unused]] void* event_ = nullptr;  // on Windows
 };
 
 }  // namespace ferry::shm_spsc
