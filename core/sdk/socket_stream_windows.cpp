@@ -18,6 +18,7 @@ constexpr std::int64_t last_look_ns = 20'000'000;  // … and then ever less oft
 constexpr std::uint64_t most_bytes_written = 256u << 10;
 constexpr std::uint64_t most_bytes_read = 1u << 30;  // a count of Winsock's has 32 bits
 constexpr std::size_t most_pieces = 16;
+constexpr int most_reads = 64;  // of one look at what finish discards
 
 }  // namespace
 
@@ -162,12 +163,15 @@ ferry_status SocketStream::finish(std::int64_t deadline_ns) noexcept {
     // Closing with input unread would make the system send a reset, which destroys what the peer has not yet read.
     std::array<std::byte, 4096> unread;
     std::int64_t result = 0;
-    while ((result = try_read(unread.data(), unread.size())) > 0) {
+    for (int reads = 0; reads < most_reads && (result = try_read(unread.data(), unread.size())) > 0; ++reads) {
+      peer_still_sends_ = true;
     }
-    if (result != FERRY_WOULD_BLOCK)
+    if (result < 0 && result != FERRY_WOULD_BLOCK)
       return result == FERRY_END ? ferry_status{FERRY_OK} : static_cast<ferry_status>(result);
-    if (is_acknowledged()) return FERRY_OK;
+    // Where the system does not tell, a peer that sends must be heard to its end.
+    if (result < 0 && acknowledged().value_or(!peer_still_sends_)) return FERRY_OK;
     if (deadline_passed(deadline_ns)) return out_of_time(deadline_ns);
+    if (result > 0) continue;
     if (!wait_for_input()) continue;
     const std::int64_t look_again_ns = std::min(deadline_ns, monotonic_ns() + look_ns);
     const ferry_status status = wait_signalled(readable_.get(), look_again_ns, interrupt_);
@@ -180,14 +184,14 @@ void SocketStream::reset_on_close() noexcept {
   ::setsockopt(socket(), SOL_SOCKET, SO_LINGER, reinterpret_cast<const char*>(&at_once), sizeof(at_once));
 }
 
-/// True once the peer has acknowledged our end, and so all before it; and where the system does not tell: there closing
+/// Whether the peer has acknowledged our end, and so all before it; none where the system does not tell: there closing
 /// does not stop it from sending on.
-bool SocketStream::is_acknowledged() const noexcept {
+std::optional<bool> SocketStream::acknowledged() const noexcept {
   DWORD version = 0, size = 0;
   TCP_INFO_v0 info{};
   if (::WSAIoctl(socket(), SIO_TCP_INFO, &version, sizeof(version), &info, sizeof(info), &size, nullptr, nullptr) !=
       0) {
-    return true;
+    return std::nullopt;
   }
   return info.State != TCPSTATE_ESTABLISHED && info.State != TCPSTATE_FIN_WAIT_1 && info.State != TCPSTATE_CLOSE_WAIT &&
          info.State != TCPSTATE_LAST_ACK && info.State != TCPSTATE_CLOSING;

@@ -123,3 +123,24 @@ TEST_CASE("over a pipe") {
     return carried(writer, reader);
   });
 }
+
+TEST_CASE("finish over a socket is no success while the peer sends and has not all") {
+  const Winsock winsock;
+  auto [client, server] = connected_sockets();
+  SocketStream one(std::move(client)), other(std::move(server));
+  std::vector<std::byte> bytes(piece_bytes);
+  const ferry_iovec piece{bytes.data(), bytes.size()};
+  const auto fill = [&](SocketStream& stream) {
+    std::int64_t filled = 0;
+    for (std::int64_t count; (count = stream.write(&piece, 1, 0, monotonic_ns() + 50'000'000)) > 0;) filled += count;
+    return filled;
+  };
+  const std::int64_t sent = fill(one);
+  CHECK(fill(other) > 0);
+  CHECK(one.finish(monotonic_ns() + 200'000'000) == FERRY_TIMED_OUT);
+  std::int64_t received = 0;
+  for (std::int64_t count; (count = other.read(bytes.data(), bytes.size(), soon())) > 0;) received += count;
+  CHECK(received == sent);
+  CHECK(other.shutdown_write() == FERRY_OK);
+  CHECK(one.finish(soon()) == FERRY_OK);
+}

@@ -11,6 +11,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 
 #include "ferry/abi.h"
 #include "ferry/sdk/handle_wait.hpp"
@@ -52,13 +53,14 @@ class SocketStream {
   // The writer's.
   std::int64_t try_write(const ferry_iovec* pieces, std::uint32_t count) noexcept;
 
-  bool is_acknowledged() const noexcept;
+  std::optional<bool> acknowledged() const noexcept;
 
   UniqueSocket socket_;
   Interrupt interrupt_;
 
   OVERLAPPED looking_{};
   UniqueHandle readable_ = make_event();  // set by the system when the look ends, reset by it when one starts
+  bool peer_still_sends_ = false;         // finish has discarded something
   bool look_under_way_ = false;           // a read of no bytes
   ferry_status read_failure_ = FERRY_OK;  // for good
 
