@@ -94,6 +94,7 @@ class Engine {
   std::uint32_t drive(std::uint32_t budget, std::span<ferry_driven> driven) noexcept;
   std::int32_t arm() noexcept;
   void give() noexcept;
+  bool is_driven() const noexcept { return has_driver_.load(std::memory_order_relaxed); }
   /// Whether the driver lists the stream instead of signalling it. The driver's thread.
   bool drives(const Stream& stream) const noexcept;
 

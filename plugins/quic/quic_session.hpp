@@ -186,6 +186,7 @@ class Session final : public std::enable_shared_from_this<Session>, public Timed
   ngtcp2_ssize write_packet(std::span<std::uint8_t> out, ngtcp2_path& path, ngtcp2_pkt_info& info, std::uint64_t now);
   void send_burst(const ngtcp2_path& path, std::uint8_t ecn, std::size_t segment, std::span<const std::uint8_t> bytes);
   bool send_held();
+  bool has_output() const noexcept;
   void reschedule(std::uint64_t now);
   void check_acknowledged(std::uint64_t now);
 
@@ -247,6 +248,7 @@ class Session final : public std::enable_shared_from_this<Session>, public Timed
   std::uint64_t linger_until_ = no_deadline;
 
   bool has_rtt_ = false;
+  std::uint64_t due_unpaced_ = no_deadline;  // before pacing's own time was added to the deadlines of the last flush
   Counters counters_;
   PathFigures last_figures_{};
   std::optional<Qlog> qlog_;

@@ -186,12 +186,17 @@ bool Session::write_packets(std::uint64_t now) {
   if (datagrams_ != nullptr) note_max_datagram();
   // Before a round trip was measured pacing assumes one of 333 ms, and would hold the second packet back for 22 ms.
   if (!has_rtt_) has_rtt_ = figures_of(conn_).has_rtt;
+  due_unpaced_ = ngtcp2_conn_get_expiry(conn_);
   if (total > 0 && has_rtt_) ngtcp2_conn_update_pkt_tx_time(conn_, now);
   return true;
 }
 
 void Session::flush(std::uint64_t now) {
   if (conn_ == nullptr) return;
+  // The time of the last pacing counts as due from when it has passed until it is handled.
+  if (engine_.is_driven() && ngtcp2_conn_get_expiry(conn_) <= now) {
+    if (const int result = ngtcp2_conn_handle_expiry(conn_, now); result != 0) return read_failed(result, now);
+  }
   if (send_held() && !write_packets(now)) return;
   if (conn_ == nullptr) return;
   check_acknowledged(now);
@@ -211,12 +216,19 @@ void Session::check_acknowledged(std::uint64_t now) {
   }
 }
 
+bool Session::has_output() const noexcept {
+  return !ready_.empty() || !held_.empty() || (datagrams_ != nullptr && !datagrams_->next().empty());
+}
+
 /// With nothing to send, what is due soon is an acknowledgement that waits for company, for an eighth of the round
 /// trip: less than the application needs for its answer where the path is short, so it waits a little longer.
+///
+/// Or it is pacing, which then holds back nothing. An event loop would set a timer for it and make a turn. A thread
+/// that leads looks for packets once more instead of sleeping, which is the better thing to do, so it is left in for
+/// those.
 void Session::reschedule(std::uint64_t now) {
   std::uint64_t next = ngtcp2_conn_get_expiry(conn_);
-  if (ready_.empty() && (datagrams_ == nullptr || datagrams_->next().empty()))
-    next = std::max(next, now + min_ack_delay_ns);
+  if (!has_output()) next = std::max(engine_.is_driven() ? due_unpaced_ : next, now + min_ack_delay_ns);
   engine_.timers().set(*this, std::min(next, linger_until_));
 }
 
