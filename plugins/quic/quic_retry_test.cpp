@@ -1,0 +1,193 @@
+// Retry: when a listener asks clients for their address, and which tokens it takes for an answer.
+#include <arpa/inet.h>
+#include <doctest/doctest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <fstream>
+#include <memory>
+#include <vector>
+
+#include "ferry/sdk/poll_wait.hpp"
+#include "keygen/self_signed.hpp"
+#include "quic_acceptor.hpp"
+#include "support/temporary_directory.hpp"
+
+using namespace ferry;
+using namespace ferry::quic;
+
+namespace {
+
+using Bytes = std::vector<std::uint8_t>;
+
+constexpr ferry_host quiet_host = {sizeof(ferry_host),
+                                   FERRY_ABI_MAJOR,
+                                   FERRY_ABI_MINOR,
+                                   0,
+                                   [](const ferry_host*, ferry_log_level, const char*) {},
+                                   [](const ferry_host*) { return plugin::monotonic_ns(); },
+                                   nullptr,
+                                   nullptr};
+constexpr std::uint64_t second_ns = 1'000'000'000;
+constexpr std::size_t initial_bytes = 1200;
+constexpr std::size_t retry_tag_bytes = 16;  // RFC 9000, section 17.2.5
+
+SocketAddress loopback() {
+  SocketAddress out;
+  out.size = sizeof(sockaddr_in);
+  auto& address = reinterpret_cast<sockaddr_in&>(out.storage);
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  return out;
+}
+
+/// A UDP port of a client, at which answers are there as soon as they are sent.
+class Client {
+ public:
+  Client() : fd_(::socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)), address_(loopback()) {
+    REQUIRE(::bind(fd_.get(), address_.get(), address_.size) == 0);
+    REQUIRE(::getsockname(fd_.get(), reinterpret_cast<sockaddr*>(&address_.storage), &address_.size) == 0);
+  }
+  const SocketAddress& address() const noexcept { return address_; }
+  /// The next datagram; empty: there is none.
+  Bytes receive() {
+    Bytes out(2048);
+    const ssize_t size = ::recv(fd_.get(), out.data(), out.size(), 0);
+    out.resize(size < 0 ? 0 : static_cast<std::size_t>(size));
+    return out;
+  }
+  bool is_asked_to_retry() {
+    bool out = false;
+    for (Bytes answer = receive(); !answer.empty(); answer = receive()) out = out || (answer[0] & 0xf0) == 0xf0;
+    return out;
+  }
+
+ private:
+  plugin::UniqueFd fd_;
+  SocketAddress address_;
+};
+
+class Port {
+ public:
+  explicit Port(const char* retry) : engine_(quiet_host) {
+    const auto pair = host::make_self_signed({"localhost"}, std::chrono::hours(24));
+    const std::string crt = (directory_.path() / "crt").string();
+    const std::string key = (directory_.path() / "key").string();
+    std::ofstream(crt) << pair.certificate_pem;
+    std::ofstream(key) << pair.key_pem;
+    server_ = settings({{option_cert, crt.c_str()}, {option_key, key.c_str()}, {option_retry, retry}});
+    client_ = settings({{option_ca, crt.c_str()}});
+    engine_.start();
+    acceptor_ = std::make_shared<Acceptor>(engine_, UdpSocket::bound(loopback(), false));
+    const Engine::Inside inside(engine_);
+    acceptor_->open(server_, std::make_shared<Credentials>(*server_, true));
+  }
+  ~Port() {
+    const Engine::Inside inside(engine_);
+    for (const auto& session : clients_) session->handle_closed(session->primary().get(), true);
+    for (Session* session : engine_.sessions_of(*acceptor_)) session->cut();
+    acceptor_->close();
+  }
+
+  void receive(const Bytes& packet, const SocketAddress& from, std::uint64_t at) {
+    const Engine::Inside inside(engine_);
+    acceptor_->on_packet({acceptor_->socket().local(), from, 0, packet}, at);
+  }
+  std::size_t sessions() {
+    const Engine::Inside inside(engine_);
+    return engine_.sessions_of(*acceptor_).size();
+  }
+  /// A true client's first packet.
+  Bytes first_packet() {
+    Client server;
+    const auto session = std::make_shared<Session>(engine_, client_, false);
+    const Engine::Inside inside(engine_);
+    session->connect(server.address(), "localhost", std::make_shared<Credentials>(*client_, false));
+    session->handle_made();
+    clients_.push_back(session);
+    return server.receive();
+  }
+
+ private:
+  static std::shared_ptr<const Settings> settings(std::vector<std::pair<Option, const char*>> texts) {
+    std::vector<ferry_value> values(option_count, ferry_value{});
+    values[option_alpn] = {0, "ferry", 1, 1};
+    values[option_cc] = {0, "cubic", 1, 1};
+    for (const auto& [option, text] : texts) values[option] = {0, text, 1, 1};
+    values[option_idle_timeout] = {30'000'000'000, nullptr, 1, 1};
+    values[option_handshake_timeout] = {10'000'000'000, nullptr, 1, 1};
+    values[option_sndbuf] = {1 << 20, nullptr, 1, 1};
+    values[option_rcvbuf] = {1 << 20, nullptr, 1, 1};
+    values[option_backlog] = {1024, nullptr, 1, 1};
+    const ferry_values abi{sizeof(ferry_values), option_count, sizeof(ferry_value), 0, values.data()};
+    return std::make_shared<const Settings>(plugin::Options(&abi));
+  }
+
+  test::TemporaryDirectory directory_;
+  Engine engine_;
+  std::shared_ptr<const Settings> server_, client_;
+  std::shared_ptr<Acceptor> acceptor_;
+  std::vector<std::shared_ptr<Session>> clients_;
+};
+
+/// What looks like an Initial from outside, and cannot be decrypted.
+Bytes initial(const Bytes& destination, const Bytes& token) {
+  Bytes out = {0xc3, 0, 0, 0, 1, static_cast<std::uint8_t>(destination.size())};
+  out.insert(out.end(), destination.begin(), destination.end());
+  out.insert(out.end(), {8, 1, 2, 3, 4, 5, 6, 7, 8});
+  out.insert(out.end(), {static_cast<std::uint8_t>(0x40 | token.size() >> 8), static_cast<std::uint8_t>(token.size())});
+  out.insert(out.end(), token.begin(), token.end());
+  const std::size_t rest = initial_bytes - out.size() - 2;
+  out.insert(out.end(), {static_cast<std::uint8_t>(0x40 | rest >> 8), static_cast<std::uint8_t>(rest)});
+  out.resize(initial_bytes, 7);
+  return out;
+}
+
+/// A Retry's source, which is the next Initial's destination, and its token.
+std::pair<Bytes, Bytes> parts_of(const Bytes& retry) {
+  REQUIRE(retry.size() > 40);
+  REQUIRE((retry[0] & 0xf0) == 0xf0);
+  const auto source = retry.begin() + 6 + retry[5];
+  const auto token = source + 1 + *source;
+  return {{source + 1, token}, {token, retry.end() - retry_tag_bytes}};
+}
+
+}  // namespace
+
+TEST_CASE("a Retry's token is taken for ten seconds, from the address and for the id that it was made for") {
+  Port port("always");
+  Client client;
+  Client other;
+  const std::uint64_t now = now_ns();
+  const Bytes id = {9, 9, 9, 9, 9, 9, 9, 9};
+  port.receive(initial(id, {}), client.address(), now);
+  const auto [destination, token] = parts_of(client.receive());
+  const auto refused = [&](const Bytes& packet, Client& from, std::uint64_t at) {
+    port.receive(packet, from.address(), at);
+    const Bytes answer = from.receive();
+    return !answer.empty() && (answer[0] & 0xf0) == 0xc0;  // an Initial, with CONNECTION_CLOSE
+  };
+  CHECK(refused(initial(destination, token), client, now + 11 * second_ns));
+  CHECK(refused(initial(destination, token), other, now));
+  CHECK(refused(initial(id, token), client, now));
+  Bytes changed = token;
+  changed.back() ^= 1;
+  CHECK(refused(initial(destination, changed), client, now));
+  CHECK(port.sessions() == 0);
+  CHECK_FALSE(refused(initial(destination, token), client, now + 9 * second_ns));
+}
+
+TEST_CASE("with 64 handshakes under way, the next client must prove its address first, unless that is never wanted") {
+  for (const char* retry : {"auto", "never"}) {
+    CAPTURE(retry);
+    Port port(retry);
+    Client client;
+    for (int i = 0; i < 64; ++i) port.receive(port.first_packet(), client.address(), now_ns());
+    CHECK(port.sessions() == 64);
+    CHECK_FALSE(client.is_asked_to_retry());
+    port.receive(port.first_packet(), client.address(), now_ns());
+    const bool asked = retry == std::string_view("auto");
+    CHECK(client.is_asked_to_retry() == asked);
+    CHECK(port.sessions() == (asked ? 64 : 65));
+  }
+}
