@@ -1,5 +1,5 @@
-// libFuzzer target of the search for STOP_SENDING: whatever a peer encrypts, no more is found than can be there, and whole
-// frames before it change nothing of it. Its corpus is tests/fuzz/corpus/fuzz_quic_frames.
+// libFuzzer target of the search for STOP_SENDING: whatever a peer encrypts, no more is found than can be there, and
+// whole frames before it change nothing of it. Its corpus is tests/fuzz/corpus/fuzz_quic_frames.
 #include <cstdint>
 #include <cstdlib>
 #include <vector>
@@ -23,7 +23,9 @@ void require(bool holds) {
   if (!holds) std::abort();
 }
 
-void require_same(const StopSending& a, const StopSending& b) { require(a.stream_id == b.stream_id && a.code == b.code); }
+void require_same(const StopSending& a, const StopSending& b) {
+  require(a.stream_id == b.stream_id && a.code == b.code);
+}
 
 }  // namespace
 

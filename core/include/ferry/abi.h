@@ -375,9 +375,9 @@ typedef struct ferry_listener_ops {
   /* As a connection's effective. May be NULL. Does not block. [any-thread] */
   ferry_status(FERRY_CALL* effective)(ferry_listener* listener, ferry_value* values, uint32_t count);
 
-  /* Takes new values of the options flagged FERRY_OPTION_RELOADABLE, for connections accepted later, and ignores the
-   * others; on failure all the old ones stay in force. May be NULL. Returns FERRY_OK, INVALID, IO. Does not block.
-   * [any-thread] */
+  /* Takes new values of the options flagged FERRY_OPTION_RELOADABLE, and what the files they name hold now, for later
+   * connections; ignores other options. On failure all the old ones stay in force. May be NULL. Returns FERRY_OK,
+   * INVALID, NOT_FOUND, PERMISSION, IO. Does not block beyond the file system and resolver. [any-thread] */
   ferry_status(FERRY_CALL* reconfigure)(ferry_listener* listener, const ferry_values* options, ferry_error* error);
 
   /* Stops listening, removes what listening made (a socket file), and releases the listener. Connections already
@@ -425,7 +425,7 @@ typedef struct ferry_transport_ops {
                                    ferry_listener** out, ferry_error* error);
 
   /* As a connection's effective, with what this system would grant for `options`, contacting nobody and leaving nothing
-   * behind. Text is static. May be NULL. Does not block. [any-thread] */
+   * behind; fails as listen would with them. Text is static. May be NULL. Does not block beyond files. [any-thread] */
   ferry_status(FERRY_CALL* effective)(ferry_transport* transport, const ferry_values* options, ferry_value* values,
                                       uint32_t count, ferry_error* error);
 
