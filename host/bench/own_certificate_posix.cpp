@@ -1,3 +1,4 @@
+#include <filesystem>
 #include <fstream>
 #include <stdexcept>
 #include <string>
@@ -11,6 +12,7 @@ namespace {
 
 void write_file(const std::filesystem::path& path, const std::string& text) {
   std::ofstream file(path);
+  std::filesystem::permissions(path, std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
   if (!(file << text << std::flush)) throw std::system_error(errno, std::generic_category(), "write " + path.string());
 }
 
