@@ -45,12 +45,10 @@ ExitCode check(const Context& context, const std::string& file) {
 std::vector<const Plugin*> load_good(Registry& registry) {
   std::vector<const Plugin*> good;
   PluginSurvey survey;
-  for (const std::filesystem::path& directory : registry.search_path()) {
-    for (const std::filesystem::path& file : plugin_candidates(directory)) {
-      const auto [probe, hidden_by] = survey.look(file);
-      if (!probe.loaded) log_line(FERRY_LOG_WARNING, "the schema is without {}: {}", file.string(), probe.reason);
-      if (probe.loaded && hidden_by.empty()) good.push_back(&registry.load(file));
-    }
+  for (const std::filesystem::path& file : plugin_candidates(registry.search_path())) {
+    const auto [probe, hidden_by] = survey.look(file);
+    if (!probe.loaded) log_line(FERRY_LOG_WARNING, "the schema is without {}: {}", file.string(), probe.reason);
+    if (probe.loaded && hidden_by.empty()) good.push_back(&registry.load(file));
   }
   return good;
 }

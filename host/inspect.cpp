@@ -25,11 +25,9 @@ std::vector<fs::path> files_to_inspect(const Registry& registry, const std::stri
   if (which.find('/') != std::string::npos) return {which};
   std::vector<fs::path> files;
   std::vector<std::string> known;
-  for (const fs::path& directory : registry.search_path()) {
-    for (fs::path& file : plugin_candidates(directory)) {
-      known.push_back(file.stem().string());
-      if (which.empty() || file.stem() == which) files.push_back(std::move(file));
-    }
+  for (fs::path& file : plugin_candidates(registry.search_path())) {
+    known.push_back(file.stem().string());
+    if (which.empty() || file.stem() == which) files.push_back(std::move(file));
   }
   if (!files.empty()) return files;
   if (std::error_code ignored; !which.empty() && fs::exists(which, ignored)) {

@@ -1,13 +1,15 @@
 // The C API over the C++ one: no exception leaves it.
 #include "ferry/ferry.h"
 
-#include <cstring>
+#include <chrono>
 #include <new>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
+#include "ferry/plugin.hpp"
 #include "ferry/runtime.hpp"
 
 struct ferry_runtime {
@@ -28,16 +30,7 @@ namespace {
 
 using ferry::Deadline;
 using ferry::Status;
-
-ferry_status fail(ferry_error* error, ferry_status status, const char* text, int os_error = 0) noexcept {
-  if (error == nullptr || error->struct_size < sizeof(ferry_error)) return status;
-  error->status = status;
-  error->os_error = os_error;
-  const std::size_t size = std::min(std::strlen(text), sizeof(error->message) - 1);
-  std::memcpy(error->message, text, size);
-  error->message[size] = '\0';
-  return status;
-}
+using ferry::plugin::fail;
 
 /// Runs `call` and turns what it throws into a status and a text.
 template <class Call>

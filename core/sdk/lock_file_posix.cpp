@@ -3,12 +3,12 @@
 #include <sys/stat.h>
 
 #include <cerrno>
-#include <cstdio>
 #include <ctime>
 
 #include "ferry/sdk/lock_file.hpp"
 #include "ferry/sdk/os_error.hpp"
 #include "ferry/sdk/poll_wait.hpp"
+#include "file_permissions.hpp"
 
 namespace ferry::plugin {
 namespace {
@@ -27,12 +27,7 @@ Failure failure_to_make(int directory, int error, std::string_view context) {
   Failure plain = os_failure(error, context);
   struct stat status {};
   if (error != EACCES || ::fstat(directory, &status) != 0) return plain;
-  char mode[8];
-  std::snprintf(mode, sizeof(mode), "%04o", static_cast<unsigned>(status.st_mode & 07777));
-  return Failure(plain.status(),
-                 std::string(plain.what()) + " (its directory is " + mode + ", owned by uid " +
-                     std::to_string(status.st_uid) + ")",
-                 error);
+  return Failure(plain.status(), std::string(plain.what()) + " (its directory is " + permissions(status) + ")", error);
 }
 
 LockFile::LockFile(int directory, std::string name, std::int64_t patience_ms)

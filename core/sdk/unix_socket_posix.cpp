@@ -6,12 +6,12 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstddef>
-#include <cstdio>
 #include <cstring>
 
 #include "ferry/sdk/os_error.hpp"
 #include "ferry/sdk/poll_wait.hpp"
 #include "ferry/sdk/unix_socket.hpp"
+#include "file_permissions.hpp"
 
 namespace ferry::plugin {
 namespace {
@@ -27,16 +27,6 @@ UnixSocketAddress make_address(std::string_view text, bool abstract) noexcept {
   // An abstract name is exactly as long as `size` says; a path ends with its NUL. Either way one byte is added.
   made.size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + text.size() + 1);
   return made;
-}
-
-std::string octal(mode_t mode) {
-  char text[8];
-  std::snprintf(text, sizeof(text), "%04o", static_cast<unsigned>(mode & 07777));
-  return text;
-}
-
-std::string permissions(const struct stat& file) {
-  return octal(file.st_mode) + ", owned by uid " + std::to_string(file.st_uid);
 }
 
 /// The first directory on the way to `path` that is missing or that we may not search, as a hint; empty if none is.

@@ -105,8 +105,8 @@ class PluginChecker {
 /// Names of the policy that fit no file: mistyped, most likely, and a pin that pins nothing protects nobody.
 void warn_of_strangers(const RegistryPolicy& policy, const Registry& registry) {
   std::vector<std::string> files;
-  for (const std::filesystem::path& directory : registry.search_path()) {
-    for (const std::filesystem::path& file : plugin_candidates(directory)) files.push_back(file.stem().string());
+  for (const std::filesystem::path& file : plugin_candidates(registry.search_path())) {
+    files.push_back(file.stem().string());
   }
   const std::vector<std::string_view> names(files.begin(), files.end());
   const auto check_name = [&](const char* key, const std::string& name) {

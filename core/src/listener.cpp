@@ -7,6 +7,11 @@
 
 namespace ferry {
 
+bool is_of_one_client(Status accept_status) noexcept {
+  return accept_status == Status::reset || accept_status == Status::permission || accept_status == Status::protocol ||
+         accept_status == Status::authentication;
+}
+
 Listener::Listener(ferry_listener* raw, const Plugin* plugin, Connection::Settings settings, std::string scheme)
     : raw_(raw), plugin_(plugin), settings_(settings), scheme_(std::move(scheme)) {
   const std::string problem = problem_of(raw);

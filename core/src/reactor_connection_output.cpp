@@ -174,7 +174,7 @@ void ConnectionDriver::fail(Status status) {
 
 void ConnectionDriver::shutdown_write() {
   if (!accepts_writes()) return;
-  if (!FERRY_HAS(ops_, ferry_connection_ops, shutdown_write)) {
+  if (!connection_.half_closes()) {
     throw Error(Status::unsupported, "shutdown_write", connection_.descriptor(), "the transport has no half-close");
   }
   write_shut_ = true;

@@ -73,18 +73,10 @@ bool ListenerDriver::accept_one() {
 }
 
 void ListenerDriver::on_failure(Status status, const ferry_error& error) {
-  switch (status) {
-    case Status::closed:
-    case Status::interrupted:
-      close();
-      break;
-    case Status::reset:
-    case Status::permission:
-    case Status::protocol:
-    case Status::authentication:
-      break;  // that client's affair
-    default:
-      pause();
+  if (status == Status::closed || status == Status::interrupted) {
+    close();
+  } else if (!is_of_one_client(status)) {
+    pause();
   }
   if (on_error_) {
     (void)ReactorCore::run_handler("on_error", [&] { on_error_(error); });

@@ -134,33 +134,33 @@ const Plugin& Registry::for_scheme(std::string_view scheme) {
   const std::lock_guard lock(mutex_);
   if (const Plugin* known = find_scheme(scheme)) return *known;
   std::vector<fs::path> refused;
-  for (const fs::path& file : candidates_for(scheme)) {
-    const Plugin* const loaded = try_load(file);
-    if (loaded == nullptr && is_named_for(file, scheme)) refused.push_back(file);
-    if (loaded == nullptr || !loaded->serves(scheme)) continue;
-    warn_of(refused, *loaded);
-    return *loaded;
+  const auto find_in = [&](const std::vector<fs::path>& files) -> const Plugin* {
+    for (const fs::path& file : files) {
+      const Plugin* const loaded = try_load(file);
+      if (loaded != nullptr && loaded->serves(scheme)) return loaded;
+      if (loaded == nullptr && is_named_for(file, scheme)) refused.push_back(file);
+    }
+    return nullptr;
+  };
+  const Plugin* found = find_in(files_of_name(scheme));
+  if (found == nullptr) {
+    // The most likely first: a file that only might serve the scheme is code that runs for nothing.
+    std::vector<fs::path> files = plugin_candidates(search_path_);
+    std::stable_partition(files.begin(), files.end(), [&](const fs::path& file) { return is_named_for(file, scheme); });
+    found = find_in(files);
   }
-  throw not_found(scheme);
+  if (found == nullptr) throw not_found(scheme);
+  warn_of(refused, *found);
+  return *found;
 }
 
-/// Where a scheme may be found, the most likely first: a file that only might serve it is code that runs for nothing.
-std::vector<fs::path> Registry::candidates_for(std::string_view scheme) const {
+std::vector<fs::path> Registry::files_of_name(std::string_view scheme) const {
   std::vector<fs::path> files;
   for (const fs::path& directory : search_path_) {
     const fs::path file = directory / (std::string(scheme) + std::string(plugin_suffix));
     std::error_code ignored;
     if (is_file_name(scheme) && fs::exists(fs::symlink_status(file, ignored))) files.push_back(file);
   }
-  const auto exact = static_cast<std::ptrdiff_t>(files.size());
-  for (const fs::path& directory : search_path_) {
-    for (fs::path& file : plugin_candidates(directory)) {
-      if (std::find(files.begin(), files.begin() + exact, file) == files.begin() + exact)
-        files.push_back(std::move(file));
-    }
-  }
-  std::stable_partition(files.begin() + exact, files.end(),
-                        [&](const fs::path& file) { return is_named_for(file, scheme); });
   return files;
 }
 
@@ -188,11 +188,9 @@ Error Registry::not_found(std::string_view scheme) const {
 std::vector<const Plugin*> Registry::load_all() {
   const std::lock_guard lock(mutex_);
   std::vector<const Plugin*> all;
-  for (const fs::path& directory : search_path_) {
-    for (const fs::path& file : plugin_candidates(directory)) {
-      const Plugin* const loaded = try_load(file);
-      if (loaded != nullptr && std::find(all.begin(), all.end(), loaded) == all.end()) all.push_back(loaded);
-    }
+  for (const fs::path& file : plugin_candidates(search_path_)) {
+    const Plugin* const loaded = try_load(file);
+    if (loaded != nullptr && std::find(all.begin(), all.end(), loaded) == all.end()) all.push_back(loaded);
   }
   return all;
 }

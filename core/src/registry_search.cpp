@@ -1,6 +1,7 @@
 #include "registry_search.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace ferry {
 namespace {
@@ -39,6 +40,14 @@ std::vector<fs::path> plugin_candidates(const fs::path& directory) {
   }
   std::sort(files.begin(), files.end());
   return files;
+}
+
+std::vector<fs::path> plugin_candidates(const std::vector<fs::path>& directories) {
+  std::vector<fs::path> all;
+  for (const fs::path& directory : directories) {
+    for (fs::path& file : plugin_candidates(directory)) all.push_back(std::move(file));
+  }
+  return all;
 }
 
 }  // namespace ferry

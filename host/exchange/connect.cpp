@@ -69,10 +69,7 @@ Connection accept_one(Listener& listener, Deadline deadline) {
     try {
       return listener.accept(deadline);
     } catch (const Error& error) {
-      const Status status = error.status();
-      const bool of_one_client = status == Status::permission || status == Status::reset ||
-                                 status == Status::protocol || status == Status::authentication;
-      if (!of_one_client) throw;
+      if (!is_of_one_client(error.status())) throw;
       std::uint64_t more = 0;
       if (limit.allow(monotonic_now_ns(), more)) log_line(FERRY_LOG_WARNING, "{} ({} more so)", error.what(), more);
     }

@@ -92,6 +92,7 @@ void Acceptor::ended(Session&) noexcept {
 void Acceptor::open(std::shared_ptr<const Settings> settings, std::shared_ptr<const Credentials> credentials) {
   settings_ = std::move(settings);
   credentials_ = std::move(credentials);
+  pending_.reserve(settings_->backlog);  // so that none is lost once it is in the engine
   if (!open_ && live_ == 0) {
     engine_.add_socket(socket_, *this);
     engine_.acceptors().push_back(shared_from_this());
@@ -183,7 +184,6 @@ void Acceptor::first_packet(const Packet& packet, const ngtcp2_version_cid&, std
   if (must_prove && !original) return send_retry(packet, header, now);
   if (!make_room()) return;  // it will ask again, as TCP's clients do
   auto session = std::make_shared<Session>(engine_, settings_, true);
-  pending_.reserve(pending_.size() + 1);
   try {
     session->accept(shared_from_this(), {header, packet, original}, credentials_);
   } catch (const plugin::Failure& failure) {

@@ -11,6 +11,7 @@
 #include "ferry/plugin.hpp"
 #include "ferry/sdk/os_error.hpp"
 #include "ferry/sdk/unique_fd.hpp"
+#include "quic_hexadecimal.hpp"
 #include "quic_ngtcp2.hpp"
 
 namespace ferry::quic {
@@ -19,12 +20,8 @@ namespace {
 constexpr std::size_t random_bytes = 4;
 
 std::string hexadecimal(const ngtcp2_cid& id) {
-  constexpr char digits[] = "0123456789abcdef";
   std::string out;
-  for (std::size_t i = 0; i < id.datalen; ++i) {
-    out += digits[id.data[i] >> 4];
-    out += digits[id.data[i] & 15];
-  }
+  append_hexadecimal(out, id.data, id.datalen);
   return out;
 }
 

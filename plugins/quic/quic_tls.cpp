@@ -12,6 +12,7 @@
 #include <ctime>
 
 #include "ferry/plugin.hpp"
+#include "quic_hexadecimal.hpp"
 
 namespace ferry::quic {
 namespace {
@@ -38,14 +39,6 @@ void check_file(int result, std::string_view option, const std::string& file) {
                 std::string(option) + " " + file + ": " +
                     (missing ? std::string(::strerror(errno)) : std::string(gnutls_strerror(result))),
                 missing ? errno : 0);
-}
-
-void append_hexadecimal(std::string& out, const std::uint8_t* bytes, std::size_t size) {
-  constexpr char digits[] = "0123456789abcdef";
-  for (std::size_t i = 0; i < size; ++i) {
-    out += digits[bytes[i] >> 4];
-    out += digits[bytes[i] & 15];
-  }
 }
 
 /// Text that a peer chose, fit for a terminal and for one line of a log: what is not printable ASCII becomes \NN, as

@@ -224,6 +224,10 @@ class Connection {
   std::byte* room_end_ = nullptr;
 };
 
+/// Whether an accept that failed so failed for one client alone: refused, given up or out of order. The next one may be
+/// taken at once.
+bool is_of_one_client(Status accept_status) noexcept;
+
 /// Accepts connections at one endpoint. One accepting thread at a time; interrupt() from any. Move only.
 class Listener {
  public:

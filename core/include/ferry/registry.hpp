@@ -95,7 +95,7 @@ class Registry {
   const Plugin& load_locked(const std::filesystem::path& file);
   const Plugin* try_load(const std::filesystem::path& file);
   const Plugin* find_scheme(std::string_view scheme) const;
-  std::vector<std::filesystem::path> candidates_for(std::string_view scheme) const;
+  std::vector<std::filesystem::path> files_of_name(std::string_view scheme) const;
   void warn_of(const std::vector<std::filesystem::path>& refused, const Plugin& instead) const;
   void check_allowed(const std::filesystem::path& file) const;
   bool check_pin(const PluginFile& file) const;
@@ -114,6 +114,8 @@ extern const std::string_view plugin_suffix;
 /// The files of a folder that are meant as plugins (by their suffix, whatever they are), in the order of their names;
 /// none when it cannot be read. Opens none of them.
 std::vector<std::filesystem::path> plugin_candidates(const std::filesystem::path& directory);
+/// The same of several folders, one after the other.
+std::vector<std::filesystem::path> plugin_candidates(const std::vector<std::filesystem::path>& directories);
 
 /// Whether a plugin could load from this folder: it and every folder above belong to root or to the effective user, and
 /// nobody else may write there (see docs/decisions/0003-plugin-files.md). Throws Error(permission) naming the folder at
