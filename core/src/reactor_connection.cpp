@@ -68,6 +68,7 @@ void ConnectionDriver::start() {
 // ---------------------------------------------------------------------------------------------------------- input
 
 void ConnectionDriver::on_ready(const Watch& watch, int events) {
+  core_.wake_engines();
   const bool both = write_watch_ == nullptr;
   on_event((both || &watch == read_watch_.get()) && (events & read_events_) != 0,
            (both || &watch == write_watch_.get()) && (events & write_events_) != 0);

@@ -174,6 +174,7 @@ void ReactorCore::run_posted() {
 }
 
 void ReactorCore::on_wake_up() {
+  wake_engines();
   wake_up_due_.store(false, std::memory_order_relaxed);
   run_posted();
   // Pairs with the release in stop().
@@ -190,14 +191,16 @@ void ReactorCore::before_poll() {
   flush();
   settle_idle();
   look_around_ = owns_loop_ && !work_left() && spin();
-  if (!look_around_) arm();
+  if (!look_around_) arm(to_arm_);
   bury_dead();
+  // The engines last: what is armed before counts on them, and once they are armed nothing of the user's may run.
+  if (!look_around_) arm_engines();
   settle_idle();
 }
 
 void ReactorCore::after_poll() {
   look_around_ = false;
-  for (const auto& engine : engines_) engine->wake();
+  wake_engines();
   flush();
   bury_dead();
   settle_idle();
@@ -217,10 +220,12 @@ void ReactorCore::serve_left_over() {
 
 void ReactorCore::flush() { take_turns(to_flush_, &ConnectionDriver::end_turn); }
 
-/// The engines last: what is armed before counts on them.
-void ReactorCore::arm() {
-  arm(to_arm_);
+void ReactorCore::arm_engines() {
   for (const auto& engine : engines_) engine->arm();
+}
+
+void ReactorCore::wake_engines() noexcept {
+  for (const auto& engine : engines_) engine->wake();
 }
 
 void ReactorCore::arm(Work& work) {

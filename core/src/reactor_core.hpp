@@ -87,6 +87,9 @@ class ReactorCore : public std::enable_shared_from_this<ReactorCore> {
   /// Drives the engine from now on, if it is not driven yet; null when somebody else does. `table` is null where the
   /// transport has none.
   EngineDriver::Use use_engine(const ferry_drive* table, ferry_engine* engine);
+  /// The loop is back from its poll. Comes before anything else of that phase, because a handler may take its time, and
+  /// as long as an engine believes that its driver sleeps nobody else looks for packets.
+  void wake_engines() noexcept;
   /// Keeps the loop running for what has no handle in it: a pending connect, a connection that is spun on.
   void hold() noexcept;
   void release() noexcept;
@@ -126,8 +129,8 @@ class ReactorCore : public std::enable_shared_from_this<ReactorCore> {
   bool spin_attempt();
   bool may_sweep();
   bool sweep();
-  void arm();
   void arm(Work& work);
+  void arm_engines();
   void arm_together();
   bool drive_engines();
   bool look_at_others(std::uint32_t attempts);

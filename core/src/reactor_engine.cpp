@@ -49,7 +49,7 @@ std::unique_ptr<EngineDriver> EngineDriver::take(ReactorCore& core, const ferry_
   if (table.take(&engine, &pollable) != FERRY_OK) return nullptr;
   std::unique_ptr<EngineDriver> out(new EngineDriver(core, table, engine));  // gives it back whatever happens
   out->watch_ = Watch::open(
-      core.loop(), pollable.handle, [](void* self, Watch&, int) { (void)static_cast<EngineDriver*>(self)->drive(); },
+      core.loop(), pollable.handle, [](void* self, Watch&, int) { static_cast<EngineDriver*>(self)->on_ready(); },
       out.get());
   if (!out->watch_->want(uv_events_of(pollable.events))) return nullptr;
   out->watch_->unref();  // it serves connections, which keep the loop running if they have reason to
@@ -71,6 +71,12 @@ void EngineDriver::give() noexcept {
 
 void EngineDriver::adopt(ConnectionDriver& connection) {
   table_.adopt(engine_, connection.connection().raw(), reinterpret_cast<std::uintptr_t>(&connection));
+}
+
+void EngineDriver::on_ready() {
+  armed_ = false;  // drive says so as well
+  core_.wake_engines();
+  (void)drive();
 }
 
 bool EngineDriver::drive() {

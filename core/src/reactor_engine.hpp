@@ -65,6 +65,7 @@ class EngineDriver {
 
   EngineDriver(ReactorCore& core, const ferry_drive& table, ferry_engine& engine) noexcept;
   void end_use() noexcept;
+  void on_ready();
   void give() noexcept;
   void set_timer(std::int64_t deadline_ns);
 

@@ -24,7 +24,7 @@ void ListenerDriver::start() {
   }
   events_ = uv_events_of(pollable.events);
   watch_ = Watch::open(
-      core_.loop(), pollable.handle, [](void* self, Watch&, int) { static_cast<ListenerDriver*>(self)->accept_turn(); },
+      core_.loop(), pollable.handle, [](void* self, Watch&, int) { static_cast<ListenerDriver*>(self)->on_ready(); },
       this);
   if (const ferry_drive* const table = drive_table_of(*raw); table != nullptr) {
     engine_ = core_.use_engine(table, table->of_listener(raw));
@@ -38,6 +38,11 @@ void ListenerDriver::schedule() {
 
 void ListenerDriver::resume_accepting() {
   if (std::exchange(paused_, false) && listener_) schedule();
+}
+
+void ListenerDriver::on_ready() {
+  core_.wake_engines();
+  accept_turn();
 }
 
 void ListenerDriver::accept_turn() {

@@ -36,6 +36,7 @@ class ListenerDriver final : public ReactorListener, public std::enable_shared_f
   void accept_turn();
 
  private:
+  void on_ready();
   /// False: no more in this turn.
   bool accept_one();
   void schedule();

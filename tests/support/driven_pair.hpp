@@ -55,6 +55,11 @@ class DrivenEngine : public std::enable_shared_from_this<DrivenEngine> {
     const std::lock_guard lock(mutex);
     return driven_;
   }
+  /// Whether it counts on its driver to come when it signals.
+  bool driver_sleeps() {
+    const std::lock_guard lock(mutex);
+    return driver_sleeps_;
+  }
   std::uint64_t packets_by_driver() {
     const std::lock_guard lock(mutex);
     return by_driver_;
@@ -90,6 +95,7 @@ class DrivenEngine : public std::enable_shared_from_this<DrivenEngine> {
   }
   std::uint32_t drive(std::uint32_t budget, ferry_driven* driven, std::uint32_t capacity) {
     const std::lock_guard lock(mutex);
+    driver_sleeps_ = false;
     List list{driven, capacity, 0};
     for (std::uint32_t i = 0; i < budget && deliver_first(&list); ++i) ++by_driver_;
     return list.count;
@@ -97,11 +103,13 @@ class DrivenEngine : public std::enable_shared_from_this<DrivenEngine> {
   std::int32_t arm(std::int64_t& deadline_ns) {
     const std::lock_guard lock(mutex);
     deadline_ns = wire_.empty() ? FERRY_FOREVER : wire_.front().due_ns;
-    return event_.arm(!wire_.empty() && wire_.front().due_ns <= now());
+    const std::int32_t answer = event_.arm(!wire_.empty() && wire_.front().due_ns <= now());
+    driver_sleeps_ = answer == FERRY_ARMED;
+    return answer;
   }
   void give() {
     const std::lock_guard lock(mutex);
-    driven_ = false;
+    driven_ = driver_sleeps_ = false;
     ++takings_;
     changed_.notify_all();
   }
@@ -168,6 +176,7 @@ class DrivenEngine : public std::enable_shared_from_this<DrivenEngine> {
   std::uint64_t by_driver_ = 0;
   std::uint64_t alone_ = 0;
   bool driven_ = false;
+  bool driver_sleeps_ = false;
   bool stopping_ = false;
   std::thread thread_;
 };

@@ -13,6 +13,7 @@
 #include "ferry/reactor.hpp"
 #include "reactor_engine.hpp"
 #include "support/driven_pair.hpp"
+#include "support/socket_connection.hpp"
 
 using namespace ferry;
 using namespace std::chrono_literals;
@@ -199,6 +200,44 @@ TEST_CASE("a reactor that ends gives the engine back, and those that are left go
   client->send(bytes_of("ping"));
   lasting.run();
   CHECK(engine->packets_alone() >= 2u * rounds);
+}
+
+// A handler that blocks while the engine believes that its driver sleeps would keep the engine's other connections
+// waiting for as long.
+TEST_CASE("the engine hears that its driver is awake before any handler runs") {
+  auto engine = std::make_shared<DrivenEngine>();
+  auto other_engine = std::make_shared<DrivenEngine>();
+  DrivenPair kept(engine, sleeping());
+  DrivenPair of_other(other_engine, sleeping());
+  auto of_none = test::socket_pair(sleeping());
+  Reactor reactor;
+  int handled = 0;
+  int believed_asleep = 0;
+  const auto look = [&] {
+    ++handled;
+    if (engine->driver_sleeps()) ++believed_asleep;
+    reactor.stop();
+  };
+  ReactorConnection::Handlers looking;
+  looking.on_bytes = [&](ReactorConnection&, ConstBytes) { look(); };
+  reactor.add(std::move(of_none.first), looking);
+  reactor.add(std::move(of_other.first), looking);
+  reactor.add(std::move(kept.first), looking);
+  const std::array<std::function<void()>, 3> causes = {
+      [&] { REQUIRE(of_none.second.write(bytes_of("x"))); },
+      [&] { REQUIRE(of_other.second.write(bytes_of("x"))); },
+      [&] { reactor.post(look); },
+  };
+  for (const auto& cause : causes) {
+    std::thread causing([&] {
+      while (!engine->driver_sleeps()) std::this_thread::yield();
+      cause();
+    });
+    reactor.run();
+    causing.join();
+  }
+  CHECK(handled == 3);
+  CHECK(believed_asleep == 0);
 }
 
 TEST_CASE("a handler that ends every connection of the engine ends its driving in the middle of a turn") {
