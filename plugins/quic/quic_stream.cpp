@@ -201,7 +201,10 @@ ferry_status Stream::wait_for_news(std::int64_t deadline_ns) noexcept {
 
 ferry_status Stream::finish(std::int64_t deadline_ns) noexcept {
   if (!finishing_.exchange(true, std::memory_order_seq_cst)) {
-    discard_input();
+    {
+      const Engine::Inside inside(engine_);
+      drop_input();  // a peer whose window it fills could not write on, nor come to read
+    }
     shut_.store(true, std::memory_order_seq_cst);
     engine_.post(*this);
   }
@@ -214,7 +217,7 @@ ferry_status Stream::finish(std::int64_t deadline_ns) noexcept {
 
 void Stream::arrived(std::span<const std::uint8_t> bytes) {
   if (bytes.empty()) return;
-  if (discard_.load(std::memory_order_relaxed)) {
+  if (discards_) {
     discarded_ += bytes.size();
     return;
   }
@@ -261,7 +264,7 @@ void Stream::stop_reading() noexcept {
 }
 
 void Stream::drop_input() noexcept {
-  discard_input();
+  discards_ = true;
   incoming_.publish();
   incoming_.release(static_cast<std::size_t>(incoming_.written() - incoming_.released()));
 }

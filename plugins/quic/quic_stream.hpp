@@ -97,9 +97,7 @@ class Stream : public std::enable_shared_from_this<Stream> {
   bool is_fin_acknowledged() const noexcept { return fin_acknowledged_.load(std::memory_order_relaxed); }
   /// How many bytes were consumed since the last call: by so many the windows open.
   std::uint64_t take_credit() noexcept;
-  /// What still comes is dropped, and what waits as well.
-  void discard_input() noexcept { discard_.store(true, std::memory_order_seq_cst); }
-  /// The same, and what waits counts as consumed. By the reader, inside.
+  /// What waits is dropped, what still comes as well, and both count as consumed. By the reader, inside.
   void drop_input() noexcept;
   void stop_reading() noexcept;
   void note_code(ferry_interest direction, std::uint64_t code) noexcept {
@@ -108,7 +106,7 @@ class Stream : public std::enable_shared_from_this<Stream> {
   }
   void expect_news() noexcept { has_news_.store(false, std::memory_order_seq_cst); }
   void tell_news() noexcept;
-  bool discards_input() const noexcept { return discard_.load(std::memory_order_relaxed); }
+  bool discards_input() const noexcept { return discards_; }
   Direction reading() const noexcept { return reading_.load(std::memory_order_relaxed); }
   Direction writing() const noexcept { return writing_.load(std::memory_order_relaxed); }
 
@@ -156,7 +154,6 @@ class Stream : public std::enable_shared_from_this<Stream> {
   std::atomic<bool> interrupted_{false};
   std::atomic<bool> shut_{false};  // the application ended its direction
   std::atomic<bool> finishing_{false};
-  std::atomic<bool> discard_{false};
   std::atomic<bool> fin_acknowledged_{false};
   std::atomic<bool> has_news_{true};
   std::atomic<std::int64_t> read_code_{FERRY_WOULD_BLOCK};
@@ -174,6 +171,7 @@ class Stream : public std::enable_shared_from_this<Stream> {
   std::uint64_t acknowledged_ = 0;        // since tell()
   bool fin_handed_ = false;
   std::uint64_t credited_ = 0;
+  bool discards_ = false;
   std::uint64_t discarded_ = 0;  // dropped on arrival
   std::uint64_t landed_ = 0;     // that never were in the queue
   Landing* landing_ = nullptr;

@@ -102,8 +102,10 @@ void finish_discards_unread_input(Context& context) {
 /// Whoever finishes reads no more, and must not keep a peer that has to write before it comes to read.
 void finish_while_both_directions_are_full(Context& context) {
   Pair pair = context.pair();
-  const std::uint64_t sent = fill_up(pair.client, most_bytes_in_flight);
-  static_cast<void>(fill_up(pair.server, most_bytes_in_flight));
+  std::uint64_t sent = fill_up(pair.client, most_bytes_in_flight);
+  std::uint64_t unread = fill_up(pair.server, most_bytes_in_flight);
+  expect(write_until_status(pair.client, sent, in(20 * ms)), {FERRY_TIMED_OUT}, "write to a stalled reader");
+  expect(write_until_status(pair.server, unread, in(20 * ms)), {FERRY_TIMED_OUT}, "write to a stalled reader");
   auto finishing = std::async(std::launch::async, [&] {
     expect(pair.client.finish(soon()), {FERRY_OK}, "finish with both directions full");
     pair.client.close();
