@@ -76,8 +76,7 @@ bool Stream::can_write() const noexcept {
 }
 
 bool Stream::finished() const noexcept {
-  return fin_acknowledged_.load(std::memory_order_seq_cst) ||
-         writing_.load(std::memory_order_seq_cst) != Direction::open;
+  return finished_in_order() || writing_.load(std::memory_order_seq_cst) != Direction::open;
 }
 
 std::int64_t Stream::read(void* data, std::uint64_t size, std::int64_t deadline_ns) {
@@ -185,7 +184,7 @@ ferry_status Stream::pollable(ferry_interest interest, ferry_pollable& out) noex
 
 ferry_status Stream::shutdown_write() noexcept {
   if (!shut_.exchange(true, std::memory_order_seq_cst)) engine_.post(*this);
-  return writing_.load(std::memory_order_seq_cst) == Direction::open ? FERRY_OK : FERRY_RESET;
+  return writing_.load(std::memory_order_seq_cst) == Direction::open || finished_in_order() ? FERRY_OK : FERRY_RESET;
 }
 
 void Stream::interrupt() noexcept {
@@ -210,7 +209,7 @@ ferry_status Stream::finish(std::int64_t deadline_ns) noexcept {
   }
   const ferry_status status = wait(readable_, deadline_ns, [this] { return finished(); });
   if (status != FERRY_OK) return status;
-  return fin_acknowledged_.load(std::memory_order_seq_cst) ? FERRY_OK : FERRY_RESET;
+  return finished_in_order() ? FERRY_OK : FERRY_RESET;
 }
 
 // ----------------------------------------------------------------------------------------------- the engine's side

@@ -127,6 +127,8 @@ class Stream : public std::enable_shared_from_this<Stream> {
   bool can_read() const noexcept;
   bool can_write() const noexcept;
   bool finished() const noexcept;
+  /// The peer has all of our direction. From then on ngtcp2 may be done with the stream, and `writing_` be closed.
+  bool finished_in_order() const noexcept { return fin_acknowledged_.load(std::memory_order_seq_cst); }
   std::uint64_t room() const noexcept { return send_limit_ - (outgoing_.tail() - outgoing_.released()); }
   std::uint64_t unsent() const noexcept { return outgoing_.tail() - handed_.load(std::memory_order_seq_cst); }
   void consumed(std::uint64_t size) noexcept;
