@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "ferry/sdk/poll_wait.hpp"
+#include "quic_wait.hpp"
 
 namespace ferry::quic {
 namespace {
@@ -75,7 +76,12 @@ class Race {
         continue;
       }
       it = attempts_.erase(it);
-      if (phase != Phase::failed) return session;
+      if (phase != Phase::failed) {
+        // A leader leaves what is to be sent for later, but until our last packet of the handshake is there, the server
+        // has no client.
+        const Engine::Inside inside(engine_);
+        return session;
+      }
       note(session->first_peer(), session->failure(), session->failure_text());
       drop(*session);
     }
@@ -89,11 +95,19 @@ class Race {
   }
 
   void wait(std::int64_t until_ns, std::int64_t deadline_ns, const ferry_cancel* cancel) {
-    std::vector<pollfd> waits = {{plugin::cancel_descriptor(cancel), POLLIN, 0}};
+    const int cancelled = plugin::cancel_descriptor(cancel);
+    std::vector<Wakeup*> wakeups;
+    for (const auto& session : attempts_) wakeups.push_back(&session->primary()->readable());
+    const auto is_settled = [](const auto& session) { return session->phase() != Phase::connecting; };
+    if (lead(engine_, {.wakeups = wakeups, .deadline_ns = until_ns, .descriptor = cancelled},
+             [&] { return std::any_of(attempts_.begin(), attempts_.end(), is_settled); })) {
+      return;
+    }
+    std::vector<pollfd> waits = {{cancelled, POLLIN, 0}};
     for (const auto& session : attempts_) {
       Wakeup& wakeup = session->primary()->readable();
       if (!wakeup.arm()) throw Failure(FERRY_NO_RESOURCES, "out of file descriptors");
-      if (session->phase() != Phase::connecting) return wakeup.disarm();
+      if (is_settled(session)) return wakeup.disarm();
       waits.push_back({wakeup.descriptor(), POLLIN, 0});
     }
     engine_.sleep_begins();

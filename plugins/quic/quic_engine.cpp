@@ -51,7 +51,7 @@ Engine::~Engine() {
   stopping_.store(true, std::memory_order_seq_cst);  // pairs with keep and nap
   if (keeper_.joinable()) {
     end_nap();
-    wake_up();
+    (void)::eventfd_write(keeper_call_.get(), 1);
     keeper_.join();
   }
   while (!sessions_.empty()) sessions_.begin()->second->cut();
@@ -63,6 +63,7 @@ void Engine::start() {
     epoll_ = checked(::epoll_create1(EPOLL_CLOEXEC), "epoll");
     timer_ = checked(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK), "timerfd");
     wake_ = checked(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd");
+    keeper_call_ = checked(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd");
     watch(epoll_.get(), timer_.get(), EPOLLIN, EPOLL_CTL_ADD);
     watch(epoll_.get(), wake_.get(), EPOLLIN, EPOLL_CTL_ADD);
     burst_.reset(new std::uint8_t[max_burst_bytes + 1]);

@@ -7,7 +7,8 @@
 //
 // Somebody has to look for packets and keep the deadlines. All of them wait on one epoll descriptor:
 //   the driver  an event loop that has taken the engine (ferry.drive/1)
-//   a leader    a thread that waits for its own connection and would otherwise be woken by somebody else, one at a time
+//   a leader    a thread that waits for its own connection, client or stream and would otherwise be woken by somebody
+//               else, one at a time
 //   a poller    a reader that spins, without waiting
 //   the keeper  the engine's own thread: when there are threads that sleep and none of the above; or when those that
 //               looked have not come back for a while, busy with something else
@@ -49,6 +50,15 @@ struct Landing;
 /// Connection ids that we hand out have this length. Random: nobody off the path can guess one.
 inline constexpr std::size_t connection_id_bytes = 8;
 
+/// What an application's thread waits for that looks for packets in the meantime.
+struct Wait {
+  std::span<Wakeup* const> wakeups;  ///< any of them
+  std::int64_t deadline_ns;
+  Stream* reader = nullptr;  ///< what arrives for it goes to `landing`
+  Landing* landing = nullptr;
+  int descriptor = -1;  ///< readable: it is over
+};
+
 class Engine {
  public:
   explicit Engine(const ferry_host& host);
@@ -79,9 +89,9 @@ class Engine {
   bool lead_begins() noexcept;
   void lead_no_more() noexcept;
   /// Waits for packets, or for a write to lead_fd(), and handles them. What has to be sent then is left for the next
-  /// lead_begins() or write of the leader, who most likely has an answer to go with it. `wakeup` is the leader's,
-  /// prepared; it is idle after the wait. False: nothing came before the deadline, or it is time to let go.
-  bool lead(Stream& stream, Wakeup& wakeup, bool at_once, std::int64_t deadline_ns, Landing* landing) noexcept;
+  /// lead_begins() or write of the leader, who most likely has an answer to go with it. The wake-ups are prepared; they
+  /// are idle after the wait. False: nothing came before the deadline, or it is time to let go.
+  bool lead(const Wait& wait, bool at_once) noexcept;
   void stop_leading() noexcept;
   int lead_fd() const noexcept { return wake_.get(); }
   /// Around the time in which a thread or an event loop counts on others to look.
@@ -173,7 +183,7 @@ class Engine {
   template <class Work>
   void safely(Work&& work) noexcept;
 
-  void wake_up() noexcept;  // whoever waits at the epoll descriptor
+  void wake_leader() noexcept;
   void keep() noexcept;
   void nap() noexcept;
   void end_nap() noexcept;
@@ -205,6 +215,7 @@ class Engine {
   static constexpr std::uint32_t awake = 0;
   static constexpr std::uint32_t dozing = 1;    // the keeper, for a while
   static constexpr std::uint32_t sleeping = 2;  // the keeper, until somebody ends a wait at the epoll descriptor
+  static constexpr std::uint32_t called = 3;    // the keeper, awake, to leave that to others
   std::atomic<std::uint32_t> napping_{awake};
   std::atomic<std::uint32_t> looks_{0};    // counts what others than the keeper do to look for packets
   std::atomic<std::uint32_t> waiters_{0};  // others than the keeper that wait at the epoll descriptor
@@ -218,7 +229,8 @@ class Engine {
   // Inside only.
   plugin::UniqueFd epoll_;
   plugin::UniqueFd timer_;
-  plugin::UniqueFd wake_;
+  plugin::UniqueFd wake_;  // the leader's
+  plugin::UniqueFd keeper_call_;
   std::uint64_t timer_set_to_ = no_deadline;
   std::uint64_t looked_at_ = 0;  // for packets, since the gate was entered; 0: not yet
   std::uint32_t polls_ = 0;

@@ -1,4 +1,5 @@
 // Who looks for packets and keeps the deadlines: the driver, a leader, pollers, the keeper. See quic_engine.hpp.
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -6,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <ctime>
+#include <iterator>
 
 #include "quic_engine.hpp"
 #include "quic_session.hpp"
@@ -15,7 +17,8 @@
 namespace ferry::quic {
 namespace {
 
-constexpr std::uint64_t doze_ns = 2'000'000;       // how long those that look may stay away before the keeper steps in
+constexpr std::uint64_t doze_ns = 2'000'000;  // how long those that look may stay away before the keeper steps in
+constexpr int stop_look_ms = 10;
 constexpr std::uint32_t polls_per_look = 16;       // at one socket, between two at everything
 constexpr std::size_t sockets_tried = 4;           // with more, epoll is asked which have something
 constexpr std::uint32_t packets_per_message = 16;  // about, when the kernel joins them
@@ -26,15 +29,19 @@ constexpr std::int64_t ns_per_s = 1'000'000'000;
 // ------------------------------------------------------------------------------------------------------ the keeper
 
 void Engine::keep() noexcept {
-  for (;;) {
-    epoll_event events[max_events];
+  for (bool stops = false;;) {
     const bool due = settle_before_wait();
-    const int count = ::epoll_wait(epoll_.get(), events, max_events, due ? 0 : -1);
-    {
+    pollfd waits[] = {{epoll_.get(), POLLIN, 0}, {keeper_call_.get(), POLLIN, 0}};
+    // What still lingers may end in the midst of our own work, of which no descriptor tells.
+    (void)::poll(waits, std::size(waits), due ? 0 : stops ? stop_look_ms : -1);
+    eventfd_t count;
+    const bool is_called = waits[1].revents != 0 && ::eventfd_read(keeper_call_.get(), &count) == 0;
+    stops = stopping_.load(std::memory_order_seq_cst);  // pairs with the destructor
+    if (!is_called || stops) {
       const Inside inside(*this);
-      safely([&] { handle_events({events, static_cast<std::size_t>(std::max(count, 0))}, false); });
+      safely([&] { handle_pending(); });
     }
-    if (!stopping_.load(std::memory_order_seq_cst)) {  // pairs with the destructor
+    if (!stops) {
       nap();
       continue;
     }
@@ -71,12 +78,13 @@ void Engine::nap() noexcept {
 }
 
 void Engine::end_nap() noexcept {
-  if (napping_.load(std::memory_order_seq_cst) == awake) return;  // pairs with nap
+  const std::uint32_t state = napping_.load(std::memory_order_seq_cst);  // pairs with nap
+  if (state == awake || state == called) return;
   napping_.store(awake, std::memory_order_seq_cst);
   wake_one(napping_);
 }
 
-void Engine::wake_up() noexcept { (void)::eventfd_write(wake_.get(), 1); }
+void Engine::wake_leader() noexcept { (void)::eventfd_write(wake_.get(), 1); }
 
 void Engine::sleep_begins() noexcept {
   sleepers_.fetch_add(1, std::memory_order_seq_cst);
@@ -96,11 +104,12 @@ void Engine::wait_ends() noexcept {
 }
 
 /// To be called after wait_ends: a keeper that sleeps for good is to watch whether we come back, and one that looks for
-/// packets may leave that to us.
+/// packets may leave that to us. It is called once: until it has got a processor, we may be here a hundred times.
 void Engine::call_keeper() noexcept {
-  const std::uint32_t state = napping_.load(std::memory_order_seq_cst);  // pairs with nap
+  std::uint32_t state = napping_.load(std::memory_order_seq_cst);  // pairs with nap
   if (state == sleeping) end_nap();
-  if (state == awake) wake_up();
+  if (state != awake || !napping_.compare_exchange_strong(state, called, std::memory_order_seq_cst)) return;
+  (void)::eventfd_write(keeper_call_.get(), 1);
 }
 
 // ----------------------------------------------------------------------------------------------------- what they do
@@ -110,7 +119,7 @@ void Engine::handle_events(std::span<const epoll_event> events, bool leads) {
   for (const epoll_event& event : events) {
     std::uint64_t count;
     if (event.data.fd == wake_.get()) {
-      // A leader's wake-up is for nobody else to take.
+      // A leader's wake-up is for nobody else to take, unless it came too late.
       if (leads || !has_leader_.load(std::memory_order_seq_cst)) (void)!::read(wake_.get(), &count, sizeof(count));
     } else if (event.data.fd == timer_.get()) {
       clear_timer();
@@ -191,27 +200,33 @@ void Engine::lead_no_more() noexcept {
   call_keeper();
 }
 
-bool Engine::lead(Stream& stream, Wakeup& wakeup, bool at_once, std::int64_t deadline_ns, Landing* landing) noexcept {
-  const bool forever = deadline_ns == FERRY_FOREVER && !at_once;
+bool Engine::lead(const Wait& wait, bool at_once) noexcept {
+  const bool forever = wait.deadline_ns == FERRY_FOREVER && !at_once;
   timespec left{};
   if (!forever && !at_once) {
-    const std::int64_t ns = std::max<std::int64_t>(deadline_ns - static_cast<std::int64_t>(now_ns()), 0);
+    const std::int64_t ns = std::max<std::int64_t>(wait.deadline_ns - static_cast<std::int64_t>(now_ns()), 0);
     left = {ns / ns_per_s, ns % ns_per_s};
   }
   epoll_event events[max_events];
-  const int count = ::epoll_pwait2(epoll_.get(), events, max_events, forever ? nullptr : &left, nullptr);
+  pollfd waits[] = {{epoll_.get(), POLLIN, 0}, {wait.descriptor, POLLIN, 0}};
+  int count = 0;
+  if (wait.descriptor < 0) {
+    count = ::epoll_pwait2(epoll_.get(), events, max_events, forever ? nullptr : &left, nullptr);
+  } else if (::ppoll(waits, std::size(waits), forever ? nullptr : &left, nullptr) > 0) {
+    count = ::epoll_wait(epoll_.get(), events, max_events, 0);
+  }
   wait_ends();
-  wakeup.disarm();  // what we find by ourselves need not be signalled
+  for (Wakeup* const wakeup : wait.wakeups) wakeup->disarm();  // what we find by ourselves need not be signalled
   const bool something = count > 0 || at_once;
   if (something) {
     enter();
-    stream.land_at(landing);
+    if (wait.reader != nullptr) wait.reader->land_at(wait.landing);
     safely([&] { handle_events({events, static_cast<std::size_t>(std::max(count, 0))}, true); });
-    stream.land_at(nullptr);
+    if (wait.reader != nullptr) wait.reader->land_at(nullptr);
     tell_and_leave();
   }
   call_keeper();
-  return something && !has_driver_.load(std::memory_order_seq_cst);
+  return something && waits[1].revents == 0 && !has_driver_.load(std::memory_order_seq_cst);
 }
 
 void Engine::stop_leading() noexcept {
@@ -224,7 +239,7 @@ void Engine::stop_leading() noexcept {
 ferry_status Engine::take(ferry_pollable& out) noexcept {
   if (has_driver_.exchange(true, std::memory_order_seq_cst)) return FERRY_WOULD_BLOCK;
   driver_.fetch_add(1, std::memory_order_seq_cst);
-  if (has_leader_.load(std::memory_order_seq_cst)) wake_up();  // pairs with start_leading; it lets go
+  if (has_leader_.load(std::memory_order_seq_cst)) wake_leader();  // pairs with start_leading; it lets go
   out.handle = epoll_.get();
   out.events = FERRY_POLL_IN;
   return FERRY_OK;

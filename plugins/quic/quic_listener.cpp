@@ -9,6 +9,7 @@
 #include "ferry/sdk/os_error.hpp"
 #include "ferry/sdk/poll_wait.hpp"
 #include "quic_drive.hpp"
+#include "quic_wait.hpp"
 
 namespace ferry::quic {
 namespace {
@@ -119,15 +120,8 @@ std::unique_ptr<QuicConnection> QuicListener::accept(std::int64_t deadline_ns, f
     if (next.refusal != FERRY_OK) throw Failure(next.refusal, next.why);
     why_not = interrupted_.load(std::memory_order_seq_cst) ? FERRY_INTERRUPTED : plugin::out_of_time(deadline_ns);
     if (why_not == FERRY_INTERRUPTED || plugin::deadline_passed(deadline_ns)) return nullptr;
-    Wakeup& wakeup = acceptor_->wakeup();
-    wakeup.prepare_sleep();
-    if (acceptor_->has_next() || interrupted_.load(std::memory_order_seq_cst)) {  // pairs with interrupt
-      wakeup.disarm();
-      continue;
-    }
-    engine_.sleep_begins();
-    wakeup.sleep(deadline_ns);
-    engine_.sleep_ends();
+    wait_once(engine_, acceptor_->wakeup(), deadline_ns,
+              [this] { return acceptor_->has_next() || interrupted_.load(std::memory_order_seq_cst); });
   }
 }
 

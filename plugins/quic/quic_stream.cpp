@@ -6,6 +6,7 @@
 
 #include "ferry/sdk/poll_wait.hpp"
 #include "quic_engine.hpp"
+#include "quic_wait.hpp"
 
 namespace ferry::quic {
 
@@ -35,35 +36,10 @@ ferry_status Stream::wait(Wakeup& wakeup, std::int64_t deadline_ns, Ready&& read
     if (ready()) return FERRY_OK;
     if (interrupted_.load(std::memory_order_seq_cst)) return FERRY_INTERRUPTED;
     if (plugin::deadline_passed(deadline_ns)) return plugin::out_of_time(deadline_ns);
-    if (lead(wakeup, deadline_ns, ready, landing)) continue;
-    wakeup.prepare_sleep();
-    if (ready() || interrupted_.load(std::memory_order_seq_cst)) {  // pairs with the stores before each notify
-      wakeup.disarm();
-      continue;
-    }
-    engine_.sleep_begins();
-    wakeup.sleep(deadline_ns);
-    engine_.sleep_ends();
+    wait_once(
+        engine_, wakeup, deadline_ns, [&] { return ready() || interrupted_.load(std::memory_order_seq_cst); }, this,
+        landing);
   }
-}
-
-/// Waits by driving the engine. True when that has changed something; false: sleep.
-template <class Ready>
-bool Stream::lead(Wakeup& wakeup, std::int64_t deadline_ns, Ready&& ready, Landing* landing) noexcept {
-  if (!engine_.start_leading()) return false;
-  bool led = true;
-  for (bool enough = false; led && !enough; enough = ready()) {
-    const bool at_once = engine_.lead_begins();
-    wakeup.prepare_to_lead(engine_.lead_fd());
-    if (ready() || interrupted_.load(std::memory_order_seq_cst)) {  // pairs with the stores before each notify
-      wakeup.disarm();
-      engine_.lead_no_more();
-      break;
-    }
-    led = engine_.lead(*this, wakeup, at_once, deadline_ns, landing);
-  }
-  engine_.stop_leading();
-  return led;
 }
 
 bool Stream::can_read() const noexcept {

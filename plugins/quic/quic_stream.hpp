@@ -136,8 +136,6 @@ class Stream : public std::enable_shared_from_this<Stream> {
   /// FERRY_OK when `ready` is true, else sleeps until it may be or says why not.
   template <class Ready>
   ferry_status wait(Wakeup& wakeup, std::int64_t deadline_ns, Ready&& ready, Landing* landing = nullptr) noexcept;
-  template <class Ready>
-  bool lead(Wakeup& wakeup, std::int64_t deadline_ns, Ready&& ready, Landing* landing) noexcept;
 
   Engine& engine_;
   const std::shared_ptr<Session> session_;

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "ferry/sdk/poll_wait.hpp"
+#include "quic_wait.hpp"
 
 namespace ferry::quic {
 
@@ -19,15 +20,8 @@ std::unique_ptr<QuicConnection> QuicStreamListener::accept(std::int64_t deadline
               : interrupted_.load(std::memory_order_seq_cst) ? FERRY_INTERRUPTED
                                                              : plugin::out_of_time(deadline_ns);
     if (why_not == FERRY_CLOSED || why_not == FERRY_INTERRUPTED || plugin::deadline_passed(deadline_ns)) return nullptr;
-    Wakeup& wakeup = queue_->wakeup();
-    wakeup.prepare_sleep();
-    if (queue_->is_ready() || interrupted_.load(std::memory_order_seq_cst)) {  // pairs with interrupt
-      wakeup.disarm();
-      continue;
-    }
-    engine_.sleep_begins();
-    wakeup.sleep(deadline_ns);
-    engine_.sleep_ends();
+    wait_once(engine_, queue_->wakeup(), deadline_ns,
+              [this] { return queue_->is_ready() || interrupted_.load(std::memory_order_seq_cst); });
   }
 }
 
