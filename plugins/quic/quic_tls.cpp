@@ -20,7 +20,7 @@ namespace {
 using plugin::Failure;
 
 // AES first: GnuTLS's ChaCha20 is an order of magnitude slower where the processor has AES instructions.
-constexpr const char* priorities =
+constexpr const char* priority_text =
     "NORMAL:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL:+AES-128-GCM:+AES-256-GCM:+CHACHA20-POLY1305:"
     "-GROUP-ALL:+GROUP-X25519:+GROUP-SECP256R1:+GROUP-SECP384R1:+GROUP-SECP521R1:%DISABLE_TLS13_COMPAT_MODE";
 
@@ -39,6 +39,16 @@ void check_file(int result, std::string_view option, const std::string& file) {
                 std::string(option) + " " + file + ": " +
                     (missing ? std::string(::strerror(errno)) : std::string(gnutls_strerror(result))),
                 missing ? errno : 0);
+}
+
+/// Parsed once, and referred to by every session.
+gnutls_priority_t priorities() {
+  static const gnutls_priority_t parsed = [] {
+    gnutls_priority_t out = nullptr;
+    check(gnutls_priority_init(&out, priority_text, nullptr), "TLS priorities");
+    return out;
+  }();
+  return parsed;
 }
 
 /// Text that a peer chose, fit for a terminal and for one line of a log: what is not printable ASCII becomes \NN, as
@@ -230,15 +240,16 @@ Credentials::~Credentials() {
 TlsSession::TlsSession(std::shared_ptr<const Credentials> credentials, const Settings& settings, PeerRules rules,
                        bool server)
     : credentials_(std::move(credentials)), settings_(settings), rules_(std::move(rules)), server_(server) {
+  // One key share, of X25519: each costs the making of a key, and a server that wants another group asks for it.
   const unsigned flags = (server ? GNUTLS_SERVER | GNUTLS_NO_AUTO_SEND_TICKET : GNUTLS_CLIENT) | GNUTLS_NO_SIGNAL |
-                         GNUTLS_NO_END_OF_EARLY_DATA;
+                         GNUTLS_NO_END_OF_EARLY_DATA | GNUTLS_KEY_SHARE_TOP;
   check(gnutls_init(&session_, flags), "TLS session");
   reference_.user_data = this;
   reference_.get_conn = [](ngtcp2_crypto_conn_ref* reference) {
     return static_cast<TlsSession*>(reference->user_data)->conn_;
   };
   gnutls_session_set_ptr(session_, &reference_);
-  check(gnutls_priority_set_direct(session_, priorities, nullptr), "TLS priorities");
+  check(gnutls_priority_set(session_, priorities()), "TLS priorities");
   check(gnutls_credentials_set(session_, GNUTLS_CRD_CERTIFICATE, credentials_->get()), "TLS credentials");
   std::vector<gnutls_datum_t> protocols;
   for (const std::string& name : settings.alpn) {
