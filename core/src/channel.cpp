@@ -44,8 +44,7 @@ Channel::~Channel() { (void)close(); }
 
 ConstBytes Channel::State::receive_or_fail(const char* operation, Deadline deadline) {
   ConstBytes message;
-  std::size_t received = 0;
-  const Status status = receiver.receive({&message, 1}, received, deadline);
+  const Status status = receiver.receive_one(message, deadline);
   if (status != Status::ok) fail(status, operation);
   return message;
 }
@@ -81,8 +80,7 @@ Status Channel::send_many(std::span<const ConstBytes> messages, std::size_t& sen
 }
 
 Status Channel::receive_view(ConstBytes& message, Deadline deadline) {
-  std::size_t received = 0;
-  return state_->receiver.receive({&message, 1}, received, deadline);
+  return state_->receiver.receive_one(message, deadline);
 }
 
 Status Channel::receive_many(std::span<ConstBytes> messages, std::size_t& received, Deadline deadline) {

@@ -31,6 +31,7 @@ class MessageReceiver {
   /// and interrupted the next call goes on. A call that would block while nothing, or little, has arrived leaves no
   /// buffer behind.
   Status receive(std::span<ConstBytes> messages, std::size_t& received, Deadline deadline);
+  Status receive_one(ConstBytes& message, Deadline deadline);
 
   std::uint64_t max_message() const noexcept { return max_message_; }
   void set_max_message(std::uint64_t bytes) noexcept { max_message_ = bytes; }
@@ -48,6 +49,7 @@ class MessageReceiver {
   Status receive_lent(std::span<ConstBytes> messages, std::size_t& received, Deadline deadline);
   std::size_t given_out() const noexcept { return static_cast<std::size_t>(lent_at_ - lent_begin_); }
   void give_back() noexcept;
+  bool take_lent(ConstBytes& message) noexcept;
   Status receive_records(std::span<ConstBytes> messages, std::size_t& received, Deadline deadline);
   Status read_record(ConstBytes& message, Deadline deadline);
   Status fill(std::uint64_t wanted, Deadline deadline);

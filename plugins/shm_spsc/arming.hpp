@@ -28,6 +28,8 @@ class Arming {
     unanswered_ = half.take_back();
     return !unanswered_;
   }
+  /// True: stand_down has something to do.
+  bool is_announced() const noexcept { return announced_; }
   /// True: nothing has answered the announcement since it was made.
   bool stands(const Half& half) const noexcept { return announced_ && half.is_announced(); }
   /// True: the last announcement was taken back, and nothing was found after that. Once for each.

@@ -19,10 +19,15 @@ namespace ferry::shm_spsc {
 template <class Machine>
 class Gathering {
  public:
-  void before_look() const noexcept {
+  /// True: before_look has nothing to do.
+  bool is_idle() const noexcept { return pauses_ == 0 && looks_ < looks_to_judge; }
+  void before_look() noexcept {
+    if (looks_ == looks_to_judge) judge();
     for (int i = 0; i < pauses_; ++i) Machine::relax();
   }
   void found_nothing() noexcept { ++in_vain_; }
+  /// Looks since something was found.
+  std::uint32_t in_vain() const noexcept { return in_vain_; }
   void found(std::uint64_t bytes) noexcept {
     const bool quick = in_vain_ <= quick_looks;
     in_vain_ = 0;
@@ -36,13 +41,13 @@ class Gathering {
       return;
     }
     bytes_ += bytes;
-    if (++looks_ == looks_to_judge) judge();
+    ++looks_;
   }
 
  private:
   static constexpr int short_wait = 16;  // pauses: from 0.3 us on AMD's processors to 0.8 us on Intel's
   static constexpr int long_wait = 64;
-  static constexpr int quick_looks = 16;  // in vain, before something is found: half a microsecond or so
+  static constexpr std::uint32_t quick_looks = 16;  // in vain, before something is found: half a microsecond or so
   static constexpr int looks_to_judge = 8;
   static constexpr int first_rest = 256;  // looks that find something
   static constexpr int longest_rest = 1 << 16;
@@ -65,8 +70,8 @@ class Gathering {
   }
 
   int pauses_ = 0;
-  int in_vain_ = 0;  // looks since something was found
-  int rest_ = 0;     // looks that find something, before waiting is tried again
+  std::uint32_t in_vain_ = 0;
+  int rest_ = 0;  // looks that find something, before waiting is tried again
   int next_rest_ = first_rest;
   int looks_ = 0;  // to be judged together, and what they found
   std::uint64_t bytes_ = 0;

@@ -49,6 +49,7 @@ struct Scenario {
   std::uint64_t capacity = 2;
   std::uint64_t bytes = 2;        // that the writer sends
   std::uint64_t together_at = 9;  // one at a time, but two after so many: with a fence
+  Pace pace = Pace::streaming;    // of what the writer publishes
   std::uint64_t minimum = 1;      // that the reader waits for
   std::uint64_t read_before = 9;  // the reader leaves after so many
   bool reader_looks_again = true;
@@ -109,7 +110,7 @@ void write_all(const Scenario& scenario) {
     if (status == RingStatus::ok) {
       for (const std::uint64_t end = sent + next; sent < end; ++sent)
         shared.bytes[sent % scenario.capacity].write(sent + 1);
-      wake_reader(scenario, ring.publish(next));
+      wake_reader(scenario, ring.publish(next, scenario.pace));
     } else if (scenario.writer_looks_again ? ring.arm(scenario.sleep, next)
                                            : ring.announce_only(scenario.sleep, next)) {
       sleep(ring, scenario.sleep);
@@ -211,6 +212,7 @@ TEST_CASE("no interleaving loses a byte or a wake-up") {
       Scenario{.asymmetric = true, .sleep = Wake::blocked, .capacity = 1, .bytes = 3, .read_before = 1},
       Scenario{.asymmetric = true, .sleep = Wake::polling, .capacity = 1, .bytes = 3, .read_before = 1},
       Scenario{.asymmetric = true, .sleep = Wake::blocked, .capacity = 2, .bytes = 3, .together_at = 0},
+      Scenario{.asymmetric = true, .sleep = Wake::blocked, .capacity = 2, .bytes = 2, .pace = Pace::exchanging},
       Scenario{.asymmetric = false, .sleep = Wake::blocked, .capacity = 1, .bytes = 2},
       Scenario{.asymmetric = false, .sleep = Wake::polling, .capacity = 1, .bytes = 2},
       Scenario{.asymmetric = false, .sleep = Wake::blocked, .capacity = 2, .bytes = 4, .minimum = 2},
@@ -248,6 +250,7 @@ TEST_CASE("the exploration finds what is wrong without any one of the protocol's
   const Scenario asymmetric{.asymmetric = true, .capacity = 1, .bytes = 2};
   const Scenario symmetric{.asymmetric = false, .capacity = 1, .bytes = 2};
   const Scenario leaving{.asymmetric = false, .capacity = 1, .bytes = 3, .read_before = 1};
+  const Scenario exchanging{.asymmetric = true, .capacity = 1, .bytes = 2, .pace = Pace::exchanging};
   const Scenario fencing{.asymmetric = true, .capacity = 2, .bytes = 3, .together_at = 0};
   constexpr auto relaxed = std::memory_order_relaxed;
   constexpr auto release = std::memory_order_release;
@@ -263,6 +266,7 @@ TEST_CASE("the exploration finds what is wrong without any one of the protocol's
       {"acquire of the end", asymmetric, Action::load, ended, relaxed, "bytes left behind at the end"},
       {"order of the tail before the look", symmetric, Action::store, tail, release, "lost wake-up"},
       {"order of the second look at the tail", symmetric, Action::load, tail, acquire, "lost wake-up"},
+      {"order of an exchange's tail before the look", exchanging, Action::store, tail, release, "lost wake-up"},
       {"order of the head before the look", symmetric, Action::store, head, release, "lost wake-up"},
       {"order of the second look at the head", symmetric, Action::load, head, acquire, "lost wake-up"},
       {"order of the end before the look", symmetric, Action::store, ended, release, "lost wake-up"},

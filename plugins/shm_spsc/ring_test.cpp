@@ -192,6 +192,47 @@ TEST_CASE("sixteen pieces cost one publish and one wake-up at most") {
   CHECK(writer.counters().wakes.value() == 1);
 }
 
+TEST_CASE("a look says whether anything has come, and those in vain are counted until something is found") {
+  TestRing ring;
+  RingWriter writer = ring.writer();
+  RingReader reader = ring.reader();
+  std::span<const std::byte> view;
+  CHECK(reader.looks_at_once());
+  CHECK_FALSE(reader.brings_news(reader.look()));
+  CHECK(reader.peek(1, view) == RingStatus::not_now);
+  CHECK(reader.in_vain() == 2);
+  CHECK(put(writer, 8, 5) == Wake::nobody);
+  RingReader<>::Look look = reader.look();
+  CHECK(reader.brings_news(look));
+  CHECK(reader.take(look, 9, view) == RingStatus::not_now);
+  CHECK_FALSE(reader.brings_news(reader.look()));  // nothing since
+  CHECK(reader.in_vain() == 4);
+  writer.fill(8);
+  CHECK(writer.publish(0, Pace::exchanging) == Wake::nobody);
+  look = reader.look();
+  CHECK(reader.brings_news(look));
+  CHECK(reader.take(look, 9, view) == RingStatus::ok);
+  CHECK(view.size() == 16);
+  CHECK(view[0] == std::byte{5});
+  CHECK(reader.in_vain() == 0);
+  CHECK(reader.consume(16) == Wake::nobody);
+  CHECK(writer.end(mark_ended) == Wake::nobody);
+  look = reader.look();
+  CHECK(reader.brings_news(look));
+  CHECK(reader.take(look, 1, view) == RingStatus::ended);
+}
+
+TEST_CASE("what is published first after a wait answers it") {
+  Exchange exchange;
+  CHECK(exchange.pace() == Pace::streaming);
+  exchange.found(Exchange::looks_of_a_wait - 1);
+  CHECK(exchange.pace() == Pace::streaming);
+  exchange.found(Exchange::looks_of_a_wait);
+  exchange.found(1000);
+  CHECK(exchange.pace() == Pace::exchanging);
+  CHECK(exchange.pace() == Pace::streaming);
+}
+
 namespace {
 struct CountingMachine {
   static inline int pauses = 0;

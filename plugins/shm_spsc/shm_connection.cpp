@@ -129,20 +129,50 @@ ferry_status ShmConnection::pollable(ferry_interest interest, ferry_pollable& ou
 
 // --------------------------------------------------------------------------------------------------------- reading
 
-inline ferry_status ShmConnection::peek(std::uint64_t minimum, std::span<const std::byte>& view,
+/// peek where nothing but the ring has to be looked at. Who spins comes by here some forty million times a second, so
+/// this calls nothing, for which it would have to save registers: what a look stores waits behind the message sent
+/// last.
+inline ferry_status ShmConnection::look(std::uint64_t minimum, const void** data, std::uint64_t* size,
                                         std::int64_t deadline_ns) noexcept {
+  const bool simple = !reading_.arming.is_announced() && read_failure_ == FERRY_OK && reader_.looks_at_once() &&
+                      reader_.known() < minimum;
+  if (!simple) [[unlikely]]
+    return look_and_wait(minimum, data, size, deadline_ns);
+  const RingReader<>::Look look = reader_.look();
+  if (reader_.brings_news(look)) {
+    const std::uint32_t in_vain = reader_.in_vain();
+    std::span<const std::byte> view;
+    if (reader_.take(look, minimum, view) != RingStatus::ok) return look_and_wait(minimum, data, size, deadline_ns);
+    exchange_.found(in_vain);
+    *data = view.data();
+    *size = view.size();
+    return FERRY_OK;
+  }
+  const bool due = (reader_.in_vain() + 1) % tries_per_look == 0;
+  const bool may_go_on = deadline_ns == FERRY_NO_WAIT && minimum <= max_view() && !due;
+  if (may_go_on && !gone_.load(std::memory_order_relaxed)) return FERRY_WOULD_BLOCK;
+  if (due) reading_.fruitless = tries_per_look - 1;  // the next try looks whether the peer lives
+  return look_and_wait(minimum, data, size, deadline_ns);
+}
+
+ferry_status ShmConnection::look_and_wait(std::uint64_t minimum, const void** data, std::uint64_t* size,
+                                          std::int64_t deadline_ns) noexcept {
+  std::span<const std::byte> view;
+  const ferry_status status = peek(minimum, view, deadline_ns);
+  *data = view.data();
+  *size = view.size();
+  return status;
+}
+
+ferry_status ShmConnection::peek(std::uint64_t minimum, std::span<const std::byte>& view,
+                                 std::int64_t deadline_ns) noexcept {
   stand_down(reader_, reading_);
   for (;;) {
     const bool gone = gone_.load(std::memory_order_acquire);  // pairs with note_gone: what came before the end is seen
+    const std::uint32_t in_vain = reader_.in_vain();
     const RingStatus found = read_failure_ == FERRY_OK ? reader_.peek(minimum, view) : RingStatus::corrupt;
     if (found == RingStatus::ok) [[likely]]
-      return FERRY_OK;
-    // Who spins comes by here some forty million times a second.
-    const bool only_tries = found == RingStatus::not_now && deadline_ns == FERRY_NO_WAIT && !gone;
-    if (only_tries && minimum <= max_view() && (reading_.fruitless + 1) % tries_per_look != 0) {
-      ++reading_.fruitless;
-      return FERRY_WOULD_BLOCK;
-    }
+      return exchange_.found(in_vain), FERRY_OK;
     const ferry_status status = wait_to_read(found, gone, minimum, deadline_ns);
     if (status != FERRY_OK) return status;
   }
@@ -211,9 +241,16 @@ ferry_status ShmConnection::wait_to_write(RingStatus found, std::uint64_t minimu
   return wait(writer_, writing_, std::max(minimum, room_worth_waking()), deadline_ns);
 }
 
+ferry_status ShmConnection::commit_answer(std::uint64_t size) noexcept {
+  wake_reader(writer_.publish(size, Pace::exchanging));
+  return gone_.load(std::memory_order_relaxed) ? FERRY_RESET : FERRY_OK;
+}
+
 inline ferry_status ShmConnection::commit(std::uint64_t size, std::uint32_t flags) noexcept {
   if ((flags & FERRY_WRITE_MORE) != 0) {
     writer_.fill(size);
+  } else if (exchange_.pace() == Pace::exchanging) {
+    return commit_answer(size);
   } else {
     wake_reader(writer_.publish(size));
   }
@@ -299,11 +336,7 @@ const void* ShmConnection::extension(std::string_view id) noexcept {
       0,
       [](ferry_connection* connection, std::uint64_t minimum, const void** data, std::uint64_t* size,
          std::int64_t deadline_ns) noexcept -> ferry_status {
-        std::span<const std::byte> view;
-        const ferry_status status = from(connection).peek(minimum, view, deadline_ns);
-        *data = view.data();
-        *size = view.size();
-        return status;
+        return from(connection).look(minimum, data, size, deadline_ns);
       },
       [](ferry_connection* connection, std::uint64_t size) noexcept { from(connection).consume(size); },
       [](ferry_connection* connection, std::uint64_t minimum, void** data, std::uint64_t* size,

@@ -41,6 +41,7 @@ class ShmConnection : public plugin::Connection<ShmConnection> {
   void effective(ferry_value* values, std::uint32_t count) const noexcept;
   static const void* extension(std::string_view id) noexcept;
 
+  ferry_status look(std::uint64_t minimum, const void** data, std::uint64_t* size, std::int64_t deadline_ns) noexcept;
   ferry_status peek(std::uint64_t minimum, std::span<const std::byte>& view, std::int64_t deadline_ns) noexcept;
   void consume(std::uint64_t size) noexcept;
   ferry_status reserve(std::uint64_t minimum, std::span<std::byte>& room, std::int64_t deadline_ns) noexcept;
@@ -72,6 +73,8 @@ class ShmConnection : public plugin::Connection<ShmConnection> {
   /// Its second part, which each system has its own of: to sleep. The deadline is not yet past.
   template <class Half>
   ferry_status sleep(Half& half, Waiting<Half>& waiting, std::uint64_t wanted, std::int64_t deadline_ns) noexcept;
+  [[gnu::noinline]] ferry_status look_and_wait(std::uint64_t minimum, const void** data, std::uint64_t* size,
+                                               std::int64_t deadline_ns) noexcept;
   template <class Half>
   void stand_down(Half& half, Waiting<Half>& waiting) noexcept;
   std::int32_t announce(ferry_interest interest) noexcept;
@@ -82,7 +85,9 @@ class ShmConnection : public plugin::Connection<ShmConnection> {
   static std::int32_t confirm(Half& half, Waiting<Half>& waiting, std::uint64_t wanted) noexcept;
   ferry_status wait_to_read(RingStatus found, bool gone, std::uint64_t minimum, std::int64_t deadline_ns) noexcept;
   ferry_status wait_to_write(RingStatus found, std::uint64_t minimum, std::int64_t deadline_ns) noexcept;
-  void publish() noexcept { wake_reader(writer_.publish()); }
+  void publish() noexcept { wake_reader(writer_.publish(0, exchange_.pace())); }
+  /// commit's rare case; apart, so that a stream saves no registers for it.
+  [[gnu::noinline]] ferry_status commit_answer(std::uint64_t size) noexcept;
   void wake_reader(Wake wake) noexcept {
     if (wake != Wake::nobody) [[unlikely]]
       wake_sleeping_reader(wake);
@@ -102,6 +107,7 @@ class ShmConnection : public plugin::Connection<ShmConnection> {
 
   Segment segment_;
   std::atomic<bool> gone_{false};  // the other process has ended, cut the connection, or broken its rules
+  Exchange exchange_;              // beside gone_, which either thread loads anyway
   std::atomic<bool> interrupted_{false};
   plugin::Interrupt interrupt_;
   // What the reader's and what the writer's thread change stands apart, so that they share no cache line.

@@ -454,19 +454,37 @@ TEST_CASE("a killed peer is noticed within 100 ms by a blocked reader and writer
 TEST_CASE("one that only tries notices a killed peer as well") {
   const TemporaryDirectory directory;
   const RawTransport transport(ferry_plugin_v1);
-  const RawListener listener = transport.listen(directory / "s");
-  Child child([&] {
-    const Link link = dial_link(listener.address());
-    ::pause();
-  });
-  const RawConnection server = listener.accept();
-  child.kill();
-  char byte = 0;
-  std::int64_t status = FERRY_WOULD_BLOCK;
-  int tries = 0;
-  while (status == FERRY_WOULD_BLOCK) {
-    REQUIRE(++tries <= 5000);
-    status = server.read(&byte, 1, FERRY_NO_WAIT);
+  const RawListener listener = transport.listen(directory / "s", {{"ring", "64KiB"}});
+  const std::string full(65536, 'x');
+  const auto read = [](const RawConnection& server) {
+    char byte = 0;
+    return server.read(&byte, 1, FERRY_NO_WAIT);
+  };
+  const auto peek = [](const RawConnection& server) -> std::int64_t {
+    const void* view = nullptr;
+    std::uint64_t size = 0;
+    return server.extension<ferry_lend>(FERRY_EXT_LEND)->peek(server.get(), 1, &view, &size, FERRY_NO_WAIT);
+  };
+  const auto write = [&](const RawConnection& server) { return server.write(full, FERRY_NO_WAIT); };
+  const auto reserve = [&](const RawConnection& server) -> std::int64_t {
+    void* room = nullptr;
+    std::uint64_t size = 0;
+    return server.extension<ferry_lend>(FERRY_EXT_LEND)->reserve(server.get(), 1, &room, &size, FERRY_NO_WAIT);
+  };
+  const std::function<std::int64_t(const RawConnection&)> all_tries[] = {read, peek, write, reserve};
+  for (const auto& attempt : all_tries) {
+    Child child([&] {
+      const Link link = dial_link(listener.address());
+      ::pause();
+    });
+    const RawConnection server = listener.accept();
+    CHECK(server.write(full, FERRY_NO_WAIT) == 65536);
+    child.kill();
+    std::int64_t status = FERRY_WOULD_BLOCK;
+    for (int tries = 0; status == FERRY_WOULD_BLOCK; ++tries) {
+      REQUIRE(tries <= 5000);
+      status = attempt(server);
+    }
+    CHECK(status == FERRY_RESET);
   }
-  CHECK(status == FERRY_RESET);
 }
