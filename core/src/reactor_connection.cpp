@@ -81,6 +81,7 @@ void ConnectionDriver::on_driven(ferry_interest interest) {
 void ConnectionDriver::on_event(bool in, bool out) {
   if (phase_ >= Phase::ended) return;
   if (out) {
+    queue_.close_window();
     wants_room_ = blocked_;
     if (std::exchange(blocked_, false)) schedule_flush();
   }
@@ -247,6 +248,7 @@ void ConnectionDriver::schedule_flush() {
 
 void ConnectionDriver::end_turn() {
   in_to_flush_ = false;
+  queue_.close_window();
   if (phase_ < Phase::finishing && !blocked_) {
     if (!queue_.empty() || record_sizes_ != nullptr) {
       note_traffic();
@@ -295,6 +297,7 @@ void ConnectionDriver::close() {
   if (phase_ != Phase::open) return;
   if (failure_ != Status::ok) return end(failure_, false);
   phase_ = Phase::draining;
+  queue_.close_window();
   const std::int64_t now = monotonic_now_ns();
   linger_deadline_ns_ = now + std::min(connection_.settings().linger_ns, FERRY_FOREVER - now);
   schedule_flush();

@@ -142,8 +142,9 @@ class ConnectionDriver final : public ReactorConnection {
   FrameFormat format_;
   Inbox inbox_;
   WriteQueue queue_;
-  // While less is queued, a small message needs no thought: the first as long as the transport takes bytes, the second
-  // while it is blocked. 0: never.
+  // While less is queued, a small message needs no thought, and goes into the queue's window: the first as long as the
+  // transport takes bytes, the second while it is blocked. 0: never. What changes whether or when a message may leave
+  // closes the window.
   std::array<std::size_t, 2> quick_limits_{};
   std::unique_ptr<std::vector<std::uint64_t>> record_sizes_;  // of the queue, on record transports
   std::size_t record_first_ = 0;

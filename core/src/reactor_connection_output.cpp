@@ -13,14 +13,12 @@ bool ConnectionDriver::write(ConstBytes bytes) {
 }
 
 bool ConnectionDriver::send(ConstBytes message) {
+  if (queue_.append_small(message)) return true;
   if (!accepts_writes()) return false;
-  if (queue_.size() + python_header_bytes + message.size() < quick_limits_[blocked_ ? 1 : 0] && in_to_flush_) {
-    std::uint32_t header = 0;
-    store_big_endian_32(reinterpret_cast<std::byte*>(&header), static_cast<std::uint32_t>(message.size()));
-    if (queue_.append_small(header, message)) return true;
-  }
   if (record_sizes_ != nullptr) return send_record(message);
-  return send_framed(message, nullptr);
+  const bool below = send_framed(message, nullptr);
+  if (in_to_flush_ && accepts_writes()) queue_.open_window(quick_limits_[blocked_ ? 1 : 0]);
+  return below;
 }
 
 bool ConnectionDriver::send(const SharedBytes& message) {
@@ -178,6 +176,7 @@ void ConnectionDriver::shutdown_write() {
     throw Error(Status::unsupported, "shutdown_write", connection_.descriptor(), "the transport has no half-close");
   }
   write_shut_ = true;
+  queue_.close_window();
   schedule_flush();
 }
 

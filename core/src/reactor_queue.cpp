@@ -47,6 +47,7 @@ void WriteChunkPool::give_back(WriteChunk* chunk) noexcept {
 }
 
 void WriteQueue::append_shared(ConstBytes header, const SharedBytes& payload, ConstBytes padding) {
+  close_window();
   using Chunk = std::unique_ptr<WriteChunk, decltype(&destroy)>;
   Chunk shared(make_chunk(0), destroy);
   Chunk after(padding.empty() ? nullptr : pool_.take(false), destroy);
@@ -97,7 +98,8 @@ void WriteQueue::append_slowly(std::initializer_list<ConstBytes> pieces, std::si
   }
 }
 
-std::uint32_t WriteQueue::gather(std::span<ferry_iovec> pieces, std::size_t limit) const noexcept {
+std::uint32_t WriteQueue::gather(std::span<ferry_iovec> pieces, std::size_t limit) noexcept {
+  close_window();
   std::uint32_t count = 0;
   for (WriteChunk* chunk = first_; chunk != nullptr && count < pieces.size() && limit > 0; chunk = chunk->next) {
     const std::size_t size = std::min<std::size_t>(chunk->end - chunk->begin, limit);
@@ -109,6 +111,7 @@ std::uint32_t WriteQueue::gather(std::span<ferry_iovec> pieces, std::size_t limi
 }
 
 void WriteQueue::consume(std::size_t size) noexcept {
+  close_window();
   size_ -= size;
   while (first_ != nullptr) {
     const std::size_t part = std::min<std::size_t>(size, first_->end - first_->begin);

@@ -8,6 +8,7 @@
 // and one allocation per message (its cost is above that of the message).
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -17,6 +18,7 @@
 
 #include "ferry/abi.h"
 #include "ferry/reactor.hpp"
+#include "frame.hpp"
 
 namespace ferry {
 
@@ -66,11 +68,12 @@ class WriteQueue {
   WriteQueue& operator=(const WriteQueue&) = delete;
   ~WriteQueue() { clear(); }
 
-  std::size_t size() const noexcept { return size_; }
-  bool empty() const noexcept { return size_ == 0; }
+  std::size_t size() const noexcept { return size_ + static_cast<std::size_t>(at_ - window_); }
+  bool empty() const noexcept { return size() == 0; }
 
   /// Copies the pieces of one message to the end. Throws std::bad_alloc, and then nothing was queued.
   void append(ConstBytes header, ConstBytes payload, ConstBytes padding) {
+    close_window();
     const std::size_t size = header.size() + payload.size() + padding.size();
     if (last_ == nullptr || last_->room() < size) return append_slowly({header, payload, padding}, size);
     copy(header);
@@ -81,25 +84,38 @@ class WriteQueue {
   /// As append(), but refers to the payload, which is not empty, and keeps its owner until the last of it is consumed.
   void append_shared(ConstBytes header, const SharedBytes& payload, ConstBytes padding);
 
-  /// The common case of append() without its calls: a message of at most 2 KiB, with a 4-byte header, into memory that
-  /// is there. False: nothing was done.
-  bool append_small(std::uint32_t big_endian_header, ConstBytes payload) noexcept {
+  /// Lets append_small() fill memory that is there, as long as less than `limit` bytes are queued. Until
+  /// close_window(), which every other change of the queue implies.
+  void open_window(std::size_t limit) noexcept {
+    close_window();
+    if (last_ == nullptr || size_ >= limit) return;
+    window_ = at_ = last_->own() + last_->end;
+    window_end_ = at_ + std::min(last_->room(), limit - 1 - size_);
+  }
+  void close_window() noexcept {
+    if (window_ == nullptr) return;
+    const auto added = static_cast<std::size_t>(at_ - window_);
+    last_->end += added;
+    size_ += added;
+    window_ = at_ = window_end_ = nullptr;
+  }
+  /// The common case of append() and of all that is to be thought of before it: a message of at most 2 KiB, with the
+  /// header of the `python` format, into the window. False: it does not fit, and nothing was done.
+  bool append_small(ConstBytes payload) noexcept {
     constexpr std::size_t limit = 2048;
-    constexpr std::size_t header_size = sizeof(big_endian_header);
-    if (last_ == nullptr || payload.size() > limit || last_->room() < header_size + payload.size()) return false;
-    std::byte* const to = last_->own() + last_->end;
-    std::memcpy(to, &big_endian_header, header_size);
-    copy_small(to + header_size, payload);
-    last_->end += header_size + payload.size();
-    size_ += header_size + payload.size();
+    const std::size_t size = python_header_bytes + payload.size();
+    if (size > static_cast<std::size_t>(window_end_ - at_) || size > limit) return false;
+    store_big_endian_32(at_, static_cast<std::uint32_t>(payload.size()));
+    copy_small(at_ + python_header_bytes, payload);
+    at_ += size;
     return true;
   }
 
   /// Points `pieces` at the oldest bytes, at most `limit` of them; returns how many pieces were filled.
-  std::uint32_t gather(std::span<ferry_iovec> pieces, std::size_t limit = SIZE_MAX) const noexcept;
+  std::uint32_t gather(std::span<ferry_iovec> pieces, std::size_t limit = SIZE_MAX) noexcept;
   /// Drops the oldest `size` bytes.
   void consume(std::size_t size) noexcept;
-  void clear() noexcept { consume(size_); }
+  void clear() noexcept { consume(size()); }
 
  private:
   void link(WriteChunk* chunk) noexcept;
@@ -127,7 +143,11 @@ class WriteQueue {
   WriteChunkPool& pool_;
   WriteChunk* first_ = nullptr;
   WriteChunk* last_ = nullptr;
-  std::size_t size_ = 0;
+  std::size_t size_ = 0;  // without what is in the window
+  // In the last chunk: where the window began, the end of what is in it, and its own. Null: it is closed.
+  std::byte* window_ = nullptr;
+  std::byte* at_ = nullptr;
+  std::byte* window_end_ = nullptr;
 };
 
 }  // namespace ferry

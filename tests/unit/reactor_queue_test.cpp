@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstring>
+#include <functional>
 #include <random>
 #include <string>
 #include <string_view>
@@ -19,7 +20,7 @@ namespace {
 ConstBytes bytes_of(std::string_view text) { return std::as_bytes(std::span(text.data(), text.size())); }
 std::string text_of(ConstBytes bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
 
-std::string gathered(const WriteQueue& queue, std::size_t pieces, std::size_t limit) {
+std::string gathered(WriteQueue& queue, std::size_t pieces, std::size_t limit) {
   std::vector<ferry_iovec> list(pieces);
   const std::uint32_t count = queue.gather(list, limit);
   std::string text;
@@ -89,21 +90,49 @@ TEST_CASE("a shared message is referred to, and its owner is let go with its las
 TEST_CASE("the quick way in gives the same bytes, and does nothing where it does not fit") {
   WriteChunkPool pool;
   WriteQueue queue(pool);
-  std::uint32_t header = 0;
-  std::memcpy(&header, "head", sizeof(header));
-  CHECK_FALSE(queue.append_small(header, bytes_of("no chunk yet")));
+  queue.open_window(SIZE_MAX);
+  CHECK_FALSE(queue.append_small(bytes_of("no chunk yet")));
   std::string expected = "-";
   queue.append({}, bytes_of(expected), {});
+  CHECK_FALSE(queue.append_small(bytes_of("no window yet")));
+  queue.open_window(SIZE_MAX);
   std::string text;
   for (char c = ' '; text.size() < 100; ++c) {
-    if (!queue.append_small(header, bytes_of(text))) break;
-    expected += "head" + text;
+    if (!queue.append_small(bytes_of(text))) break;
+    expected += std::string("\0\0\0", 3) + static_cast<char>(text.size()) + text;
     text += c;
+    CHECK(queue.size() == expected.size());
   }
   CHECK(text.size() > 60);
-  CHECK_FALSE(queue.append_small(header, bytes_of(std::string(4000, 'x'))));
+  CHECK_FALSE(queue.append_small(bytes_of(std::string(4000, 'x'))));
   CHECK(gathered(queue, 64, SIZE_MAX) == expected);
   CHECK(queue.size() == expected.size());
+}
+
+TEST_CASE("the quick way in ends below the limit, and with every other change of the queue") {
+  WriteChunkPool pool;
+  WriteQueue queue(pool);
+  const ConstBytes one = bytes_of("1");  // 5 bytes with its header
+  queue.append({}, bytes_of("-"), {});
+  queue.open_window(12);
+  CHECK(queue.append_small(one));
+  CHECK(queue.append_small(one));
+  CHECK_FALSE(queue.append_small(one));
+  CHECK(queue.size() == 11);
+  const std::array<std::function<void()>, 4> changes = {
+      [&] { queue.append({}, bytes_of("-"), {}); }, [&] { queue.consume(1); }, [&] { queue.close_window(); },
+      [&] { CHECK(gathered(queue, 64, SIZE_MAX).size() == queue.size()); }};
+  for (const auto& change : changes) {
+    queue.open_window(SIZE_MAX);
+    REQUIRE(queue.append_small(one));
+    change();
+    CHECK_FALSE(queue.append_small(one));
+  }
+  queue.open_window(SIZE_MAX);
+  REQUIRE(queue.append_small(one));
+  queue.clear();
+  CHECK(queue.empty());
+  CHECK_FALSE(queue.append_small(one));
 }
 
 TEST_CASE("a few queued bytes hold one small chunk, and an empty queue none") {
