@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <utility>
 
 #include "ferry/connection.hpp"
 #include "frame.hpp"
@@ -82,18 +83,24 @@ Status Inbox::feed(ConstBytes& bytes, Deliver&& deliver) {
     drop(static_cast<std::size_t>(head.total));
     if (!more) return Status::ok;
   }
-  while (!bytes.empty()) {
+  // Copies, which stay in registers though a handler may do anything.
+  const FrameFormat format = format_;
+  const std::uint64_t max_message = max_message_;
+  ConstBytes rest = std::exchange(bytes, {});
+  while (!rest.empty()) {
     FrameHead head;
-    const Status status = read_frame_head(format_, bytes, max_message_, head);
+    const Status status = read_frame_head(format, rest, max_message, head);
     if (status != Status::ok && status != Status::would_block) return status;
-    if (head.total > bytes.size()) {
-      keep(bytes);
-      bytes = {};
+    if (head.total > rest.size()) {
+      keep(rest);
       return Status::ok;
     }
-    const ConstBytes message = bytes.subspan(head.header, static_cast<std::size_t>(head.payload));
-    bytes = bytes.subspan(static_cast<std::size_t>(head.total));
-    if (!deliver(message)) return Status::ok;
+    const ConstBytes message = rest.subspan(head.header, static_cast<std::size_t>(head.payload));
+    rest = rest.subspan(static_cast<std::size_t>(head.total));
+    if (!deliver(message)) {
+      bytes = rest;
+      return Status::ok;
+    }
   }
   return Status::ok;
 }
