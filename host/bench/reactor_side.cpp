@@ -58,10 +58,18 @@ class ReactorSide final : public Side {
 
   void pump() {
     if (!leads_ || round_.measure == Measure::ping_pong) return;
-    while (sent_ < round_.count) {
-      ++sent_;
-      if (!(round_.measure == Measure::bulk ? connection_->send(message_) : connection_->send(message_.bytes))) return;
+    round_.measure == Measure::bulk ? pump(message_) : pump(message_.bytes);
+  }
+
+  template <class Message>
+  void pump(const Message& message) {
+    ReactorConnection& to = *connection_;
+    std::uint64_t left = round_.count - sent_;
+    while (left > 0) {
+      --left;
+      if (!to.send(message)) break;
     }
+    sent_ = round_.count - left;
   }
 
   void on_message(ConstBytes message) {
