@@ -112,6 +112,7 @@ PathFigures figures_of(ngtcp2_conn* conn) noexcept {
           stat.bytes_in_flight,
           stat.max_tx_udp_payload_size,
           stat.delivery_rate_sec,
+          stat.pto_count,
           stat.first_rtt_sample_ts != UINT64_MAX};
 }
 

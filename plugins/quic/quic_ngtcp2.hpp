@@ -47,7 +47,7 @@ ngtcp2_cc_algo algorithm_of(CongestionControl cc) noexcept;
 
 struct PathFigures {
   std::uint64_t latest_rtt_ns, smoothed_rtt_ns, min_rtt_ns, rtt_variation_ns, cwnd, ssthresh, bytes_in_flight,
-      max_payload, delivery_rate;
+      max_payload, delivery_rate, timeouts_in_a_row;
   bool has_rtt;  ///< a round trip was measured, rather than assumed
 };
 PathFigures figures_of(ngtcp2_conn* conn) noexcept;

@@ -97,13 +97,17 @@ struct Callbacks {
     return 0;
   }
 
-  static int acknowledged(ngtcp2_conn*, std::int64_t, std::uint64_t, std::uint64_t size, void* user_data,
+  static int acknowledged(ngtcp2_conn* conn, std::int64_t id, std::uint64_t offset, std::uint64_t size, void* user_data,
                           void* stream_user_data) noexcept {
     auto* stream = static_cast<Stream*>(stream_user_data);
     if (stream == nullptr) return 0;
     if (size > 0) {
+      Session& session = session_of(user_data);
       stream->acknowledged(size);
-      session_of(user_data).engine_.tell_later(*stream);
+      session.engine_.tell_later(*stream);
+      if (session.packet_size_.probes(id)) {
+        session.packet_size_.acknowledged({id, offset + size, ngtcp2_conn_get_stream_loss_count(conn, id)});
+      }
     } else {
       stream->fin_acknowledged();  // only the end of the stream is reported without bytes
     }
@@ -122,6 +126,7 @@ struct Callbacks {
                           void* stream_user_data) noexcept {
     Session& session = session_of(user_data);
     session.losses_of_closed_ += ngtcp2_conn_get_stream_loss_count(conn, id);
+    session.packet_size_.ended(id);
     auto* stream = static_cast<Stream*>(stream_user_data);
     if (stream == nullptr) {
       if (session.is_peers(id)) ngtcp2_conn_extend_max_streams_bidi(conn, 1);
@@ -230,6 +235,12 @@ ngtcp2_settings Session::transport_settings(std::uint64_t now, const ngtcp2_cid&
   out.cc_algo = algorithm_of(settings_->cc);
   out.handshake_timeout = settings_->handshake_timeout_ns;
   out.max_tx_udp_payload_size = NGTCP2_MAX_PMTUD_UDP_PAYLOAD_SIZE;
+  if (local_.is_local() && remote_.is_local()) {
+    packet_size_.look();
+    out.max_tx_udp_payload_size = PacketSize::large_bytes;
+    out.no_tx_udp_payload_size_shaping = 1;
+    out.no_pmtud = 1;
+  }
   if (!settings_->qlog.empty()) {
     qlog_.emplace(settings_->qlog, original, server_);
     out.qlog.odcid = original;
@@ -404,6 +415,7 @@ void Session::expired(std::uint64_t now) {
   if (now >= linger_until_) return close_with({}, now);
   if (now >= ngtcp2_conn_get_expiry(conn_)) {
     if (const int result = ngtcp2_conn_handle_expiry(conn_, now); result != 0) return read_failed(result, now);
+    note_timeouts();
   }
   engine_.flush_later(*this);
 }

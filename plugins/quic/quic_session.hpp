@@ -19,6 +19,7 @@
 #include "quic_engine.hpp"
 #include "quic_ngtcp2.hpp"
 #include "quic_options.hpp"
+#include "quic_packet_size.hpp"
 #include "quic_qlog.hpp"
 #include "quic_stream.hpp"
 #include "quic_stream_queue.hpp"
@@ -181,6 +182,9 @@ class Session final : public std::enable_shared_from_this<Session>, public Timed
   void queue(Stream& stream);
   void unblock();
   bool write_packets(std::uint64_t now);
+  std::size_t packet_room() const noexcept;
+  bool may_probe() const noexcept;
+  void note_timeouts() noexcept;
   std::size_t send_quantum() const noexcept;
   bool is_starved(const Stream& stream) const noexcept;
   ngtcp2_ssize write_packet(std::span<std::uint8_t> out, ngtcp2_path& path, ngtcp2_pkt_info& info, std::uint64_t now);
@@ -248,6 +252,8 @@ class Session final : public std::enable_shared_from_this<Session>, public Timed
   std::uint64_t linger_until_ = no_deadline;
 
   bool has_rtt_ = false;
+  PacketSize packet_size_;
+  PacketSize::Place handed_over_;            // what went into a packet last, of which stream
   std::uint64_t due_unpaced_ = no_deadline;  // before pacing's own time was added to the deadlines of the last flush
   Counters counters_;
   PathFigures last_figures_{};

@@ -22,7 +22,8 @@ void Session::note_max_datagram() noexcept {
   const ngtcp2_transport_params* theirs = ngtcp2_conn_get_remote_transport_params(conn_);
   const std::uint64_t frame = theirs == nullptr ? 0 : theirs->max_datagram_frame_size;
   const std::uint64_t accepted = frame > frame_bytes ? frame - frame_bytes : 0;
-  const std::uint64_t payload = ngtcp2_conn_get_path_max_tx_udp_payload_size(conn_);
+  const std::uint64_t payload =
+      packet_size_.is_ours() ? packet_size_.current() : ngtcp2_conn_get_path_max_tx_udp_payload_size(conn_);
   max_datagram_.store(std::min(accepted, payload - packet_overhead), std::memory_order_relaxed);
   const std::uint64_t smallest = NGTCP2_MAX_UDP_PAYLOAD_SIZE - packet_overhead;
   max_datagram_of_any_path_.store(std::min(accepted, smallest), std::memory_order_relaxed);

@@ -64,6 +64,7 @@ ngtcp2_ssize Session::write_packet(std::span<std::uint8_t> out, ngtcp2_path& pat
     }
     if (taken >= 0) {
       stream.handed_over(static_cast<std::size_t>(taken), fin);
+      handed_over_ = {stream.id, stream.handed()};
       engine_.tell_later(stream);
       stream.must_announce = false;
     }
@@ -134,10 +135,29 @@ std::size_t Session::send_quantum() const noexcept {
   return static_cast<std::size_t>(std::clamp<std::uint64_t>(fast, given, fast_path_burst_bytes));
 }
 
+/// What a packet may hold; of the path that ngtcp2 looks at, it knows best.
+std::size_t Session::packet_room() const noexcept {
+  return packet_size_.is_ours() ? packet_size_.current() : ngtcp2_conn_get_max_tx_udp_payload_size(conn_);
+}
+
+/// Whether the next packet may be a large one, and would be full.
+bool Session::may_probe() const noexcept {
+  if (!packet_size_.may_probe() || !has_rtt_ || ready_.empty() || !(server_ || confirmed_)) return false;
+  return ready_.front()->waiting() >= PacketSize::large_bytes && PacketSize::is_short(figures_of(conn_).min_rtt_ns);
+}
+
+void Session::note_timeouts() noexcept {
+  if (packet_size_.is_at_stake()) packet_size_.timed_out(figures_of(conn_).timeouts_in_a_row);
+}
+
 /// Writes as much as congestion control and pacing let through. False when the connection failed.
 bool Session::write_packets(std::uint64_t now) {
   std::uint8_t* const buffer = engine_.burst_buffer();
-  const std::size_t room = ngtcp2_conn_get_max_tx_udp_payload_size(conn_);
+  const ngtcp2_path first_path = path_between(local_, remote_);
+  if (packet_size_.is_at_stake() && !ngtcp2_path_eq(ngtcp2_conn_get_path(conn_), &first_path)) {
+    packet_size_.path_changed();
+  }
+  const std::size_t room = packet_room();
   const std::size_t quantum = std::max(send_quantum(), room);
   ngtcp2_path_storage burst_path;
   ngtcp2_path_storage path;
@@ -150,7 +170,9 @@ bool Session::write_packets(std::uint64_t now) {
   // Whole packets only: one more would be a burst of its own, and wake the peer twice.
   while ((total == 0 || total + room <= quantum) && held_.empty()) {
     ngtcp2_pkt_info info{};
-    const ngtcp2_ssize size = write_packet({buffer + used, room}, path.path, info, now);
+    const bool probes = total == 0 && may_probe();
+    const ngtcp2_ssize size =
+        write_packet({buffer + used, probes ? PacketSize::large_bytes : room}, path.path, info, now);
     if (size < 0) {
       read_failed(static_cast<int>(size), now);
       return false;
@@ -174,7 +196,13 @@ bool Session::write_packets(std::uint64_t now) {
       ecn = static_cast<std::uint8_t>(info.ecn);
     }
     used += bytes;
-    const bool last = bytes < segment || used + room > max_burst_bytes || used / segment >= max_burst_segments;
+    const bool is_probe = bytes > room;
+    if (is_probe) {
+      handed_over_.losses = ngtcp2_conn_get_stream_loss_count(conn_, handed_over_.stream);
+      packet_size_.probe_sent(bytes, handed_over_);
+    }
+    const bool last =
+        is_probe || bytes < segment || used + room > max_burst_bytes || used / segment >= max_burst_segments;
     if (last) {
       send_burst(burst_path.path, ecn, segment, {buffer, used});
       used = 0;
@@ -196,6 +224,7 @@ void Session::flush(std::uint64_t now) {
   // The time of the last pacing counts as due from when it has passed until it is handled.
   if (engine_.is_driven() && ngtcp2_conn_get_expiry(conn_) <= now) {
     if (const int result = ngtcp2_conn_handle_expiry(conn_, now); result != 0) return read_failed(result, now);
+    note_timeouts();
   }
   if (send_held() && !write_packets(now)) return;
   if (conn_ == nullptr) return;

@@ -6,6 +6,7 @@ namespace ferry::quic {
 
 PathFigures Session::path_figures() noexcept {
   if (conn_ != nullptr) last_figures_ = figures_of(conn_);
+  if (packet_size_.is_ours()) last_figures_.max_payload = packet_size_.current();
   return last_figures_;
 }
 

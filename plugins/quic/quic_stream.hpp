@@ -83,6 +83,9 @@ class Stream : public std::enable_shared_from_this<Stream> {
   std::size_t gather(std::span<std::span<const std::uint8_t>> pieces, std::size_t limit, bool& fin) noexcept;
   void handed_over(std::size_t size, bool fin) noexcept;
   bool has_output() const noexcept;
+  /// What was written and ngtcp2 does not have yet; and how much it has.
+  std::uint64_t waiting() const noexcept { return outgoing_.written() - next_.position(); }
+  std::uint64_t handed() const noexcept { return next_.position(); }
   /// Ends our direction as shutdown_write does.
   void end_output() noexcept { shut_.store(true, std::memory_order_seq_cst); }
   bool all_acknowledged() const noexcept {

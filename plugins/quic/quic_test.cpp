@@ -208,6 +208,29 @@ TEST_CASE("silence ends a connection, unless it is kept alive") {
   expect_echo(ends);
 }
 
+TEST_CASE("packets within a machine become large in bulk") {
+  World world;
+  Listener listener = world.listen(world.identity("good"));
+  Ends ends = connect(world, listener, world.trust("good"));
+  const auto figure = [&](std::string_view name) {
+    const auto* statistics = ends.client.extension<ferry_statistics>(FERRY_EXT_STATISTICS);
+    std::vector<ferry_statistic> figures(64);
+    figures.resize(static_cast<std::size_t>(statistics->read(ends.client.raw(), figures.data(), 64)));
+    const auto at = std::find_if(figures.begin(), figures.end(), [&](const auto& one) { return one.name == name; });
+    return at == figures.end() ? -1 : at->value;
+  };
+  CHECK(figure("max_payload") == 1200);
+  std::vector<std::byte> sent(1u << 20, std::byte{7});
+  std::vector<std::byte> got(sent.size());
+  for (int rounds = 0; figure("max_payload") == 1200 && rounds < 200; ++rounds) {
+    auto writing = std::async(std::launch::async, [&] { return ends.client.write(sent, 10s).status; });
+    CHECK(ends.server.read_exactly(got, 10s).status == Status::ok);
+    CHECK(writing.get() == Status::ok);
+    CHECK(got == sent);
+  }
+  CHECK(figure("max_payload") > 8000);
+}
+
 TEST_CASE("secrets, qlog files and figures are there for whoever asks") {
   World world;
   Listener listener = world.listen(world.identity("good"));

@@ -46,6 +46,10 @@ void Path::arrive(Packet packet, std::size_t sender, std::int64_t now_ns) {
     ++counts_.lost;
     return;
   }
+  if (packet.size() > impairments_.max_payload) {
+    ++counts_.oversized;
+    return;
+  }
   const auto left = pass_bottleneck(packet.size(), now_ns);
   if (!left) {
     ++counts_.overflowed;

@@ -20,10 +20,12 @@ struct Impairments {
   std::int64_t jitter_ns = 0;            ///< more, evenly distributed: reorders when it exceeds the distance of packets
   std::int64_t rate = 0;                 ///< bits per second, IP and UDP headers included; 0: no limit
   std::int64_t queue_bytes = 256 << 10;  ///< what waits for the rate; what does not fit is dropped
+  std::uint64_t max_payload = 65'507;    ///< bytes of a packet without IP and UDP headers; a larger one is dropped
 };
 
 struct Counts {
-  std::uint64_t arrived = 0, delivered = 0, lost = 0, overflowed = 0, duplicated = 0, flipped = 0, truncated = 0;
+  std::uint64_t arrived = 0, delivered = 0, lost = 0, overflowed = 0, oversized = 0, duplicated = 0, flipped = 0,
+                truncated = 0;
   std::uint64_t delivered_bytes = 0;
 };
 

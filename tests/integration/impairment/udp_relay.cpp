@@ -99,7 +99,8 @@ class Relay {
       json += (json.empty() ? "{\"" : ", \"") + std::string(name) + "\": " + std::to_string(value);
     };
     add("arrived", counts.arrived), add("delivered", counts.delivered), add("lost", counts.lost);
-    add("overflowed", counts.overflowed), add("duplicated", counts.duplicated), add("flipped", counts.flipped);
+    add("overflowed", counts.overflowed), add("oversized", counts.oversized), add("duplicated", counts.duplicated),
+        add("flipped", counts.flipped);
     add("truncated", counts.truncated), add("delivered_bytes", counts.delivered_bytes);
     return json + "}";
   }
@@ -216,6 +217,7 @@ int run(int argc, char** argv) {
   program.option("--jitter-ms", jitter_ms, "Up to so much more, which reorders");
   program.option("--rate-mbit", rate_mbit, "Bits per second each way, in millions");
   program.option("--queue-bytes", impairments.queue_bytes, "What may wait for the rate").show_default();
+  program.option("--max-payload", impairments.max_payload, "Drop what is larger").show_default();
   for (const auto& [name, share] :
        std::initializer_list<std::pair<const char*, double*>>{{"--loss", &impairments.loss},
                                                               {"--duplicate", &impairments.duplicate},

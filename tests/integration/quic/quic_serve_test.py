@@ -7,6 +7,7 @@ import subprocess
 import unittest
 
 from ferry_process import LIMIT_S, TestCase, run
+from udp_relay import UdpRelay
 
 
 class Client:
@@ -153,6 +154,18 @@ class KeyLog(QuicTestCase):
             facts = os.stat(path)
             self.assertEqual((facts.st_size > 0, stat.S_IMODE(facts.st_mode)), (written, mode or 0o600))
             self.assertEqual(b"SSLKEYLOGFILE is not written" in done.stderr, not written)
+
+
+class PacketSize(QuicTestCase):
+    def test_a_short_path_that_carries_only_small_packets_is_found_out(self):
+        _, descriptor = self.serve_echo(self.keygen())
+        relay = UdpRelay(int(descriptor.rsplit(":", 1)[1]), max_payload=1452)
+        self.addCleanup(relay.close)
+        data = os.urandom(4 << 20)
+        done = run("connect", f"quic://127.0.0.1:{relay.port}?ca={self.path('srv.crt')}", stdin=data)
+        self.assertEqual((done.returncode, done.stdout == data), (0, True), done.stderr)
+        tried = relay.stop()["up"]["oversized"]
+        self.assertTrue(1 <= tried <= 10, tried)
 
 
 if __name__ == "__main__":
