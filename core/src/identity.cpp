@@ -32,6 +32,7 @@ Identity identity_of(const Connection& connection) {
   out.protocol = item_of(*identity, connection, FERRY_IDENTITY_PROTOCOL);
   out.cipher = item_of(*identity, connection, FERRY_IDENTITY_CIPHER);
   out.resumed = item_of(*identity, connection, FERRY_IDENTITY_RESUMED) == "yes";
+  out.early_data = item_of(*identity, connection, FERRY_IDENTITY_EARLY_DATA) == "yes";
   return out;
 }
 

@@ -1,4 +1,6 @@
 // The quic transport plugin: its description and the transport object. See README.md.
+#include <mutex>
+
 #include "quic_connect.hpp"
 #include "quic_connection.hpp"
 #include "quic_credentials_cache.hpp"
@@ -23,6 +25,8 @@ class QuicTransport : public plugin::Transport<QuicTransport> {
     }
     const auto credentials = credentials_.get(*settings, false);
     engine_.start();
+    if (settings->early_data)
+      std::call_once(warned_, [&] { warn_of_early_data(engine_, std::string("quic ") + address); });
     if (settings->insecure) {
       engine_.log(FERRY_LOG_WARNING,
                   std::string("quic ") + address +
@@ -54,6 +58,7 @@ class QuicTransport : public plugin::Transport<QuicTransport> {
  private:
   CredentialsCache credentials_;
   Engine engine_;
+  std::once_flag warned_;  // of the early data of connects
 };
 
 constexpr const char* schemes[] = {"quic", nullptr};

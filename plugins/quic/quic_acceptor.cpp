@@ -54,8 +54,7 @@ bool Acceptor::has_next() {
   return !established_.empty() || !refusals_.empty();
 }
 
-void Acceptor::established(Session& session) {
-  std::erase(pending_, &session);
+void Acceptor::hand_out(Session& session) {
   ++live_;
   session.handle_made();  // that of the queue
   {
@@ -82,7 +81,8 @@ void Acceptor::refused(Session& session) {
   wakeup_.notify();
 }
 
-void Acceptor::ended(Session&) noexcept {
+void Acceptor::ended(Session& session) noexcept {
+  std::erase(pending_, &session);
   --live_;
   retire_if_idle();
 }

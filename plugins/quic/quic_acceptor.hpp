@@ -52,7 +52,10 @@ class Acceptor final : public std::enable_shared_from_this<Acceptor>, public Pac
   void on_writable() override;
 
   // ---- For its sessions.
-  void established(Session& session);
+  /// It can be accepted. Its handshake may still be under way.
+  void hand_out(Session& session);
+  /// Its handshake is through: the client is where it says.
+  void proven(Session& session) noexcept { std::erase(pending_, &session); }
   void refused(Session& session);
   void ended(Session& session) noexcept;
 

@@ -185,7 +185,10 @@ std::int64_t QuicConnection::identity(ferry_identity_item item, void* data, std:
       out = known.cipher;
       break;
     case FERRY_IDENTITY_RESUMED:
-      out = known.resumed ? "yes" : "no";
+      if (known.known) out = known.resumed ? "yes" : "no";
+      break;
+    case FERRY_IDENTITY_EARLY_DATA:
+      if (known.known) out = known.early ? "yes" : "no";
       break;
     default:
       break;

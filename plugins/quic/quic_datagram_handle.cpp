@@ -10,7 +10,7 @@ std::int64_t QuicDatagrams::write(const ferry_iovec* pieces, std::uint32_t count
   std::uint64_t size = 0;
   for (std::uint32_t i = 0; i < count; ++i) size += pieces[i].size;
   const std::uint64_t most = stream_->session()->max_datagram();
-  if (most == 0) return stream_->session()->phase() == Phase::established ? FERRY_UNSUPPORTED : FERRY_RESET;
+  if (most == 0) return stream_->session()->phase() == Phase::closed ? FERRY_RESET : FERRY_UNSUPPORTED;
   if (size > most) return FERRY_TOO_LARGE;
   if (size == 0) return FERRY_UNSUPPORTED;  // ngtcp2 0.12 cannot write an empty one
   std::vector<std::uint8_t> datagram;

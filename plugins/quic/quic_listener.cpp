@@ -99,6 +99,7 @@ QuicListener::QuicListener(Engine& engine, const plugin::HostAddress& address, s
       settings_(std::move(settings)),
       credentials_(std::move(credentials)),
       acceptor_(acceptor_at(engine, address)) {
+  if (settings_->early_data) warn_of_early_data(engine_, "quic " + local_address());
   const Engine::Inside inside(engine_);
   acceptor_->open(settings_, credentials_);
 }
@@ -137,6 +138,7 @@ void QuicListener::reconfigure(plugin::Options options) {
   if (credentials != credentials_) {
     engine_.log(FERRY_LOG_INFO, "quic " + local_address() + ": the files of certificates and keys were read again");
   }
+  if (settings->early_data && !settings_->early_data) warn_of_early_data(engine_, "quic " + local_address());
   settings_ = std::move(settings);
   credentials_ = std::move(credentials);
   const Engine::Inside inside(engine_);

@@ -13,6 +13,10 @@ namespace {
 // variables for a header where the block begins 16 bytes into a page, and crashes.
 alignas(64) thread_local std::vector<StopSending>* current_stops = nullptr;
 
+struct EarlyLimits {
+  std::uint64_t streams, window_of_ours, window_of_theirs, window, connection_ids, datagram, payload;
+};
+
 int decrypt(std::uint8_t* out, const ngtcp2_crypto_aead* aead, const ngtcp2_crypto_aead_ctx* context,
             const std::uint8_t* bytes, std::size_t size, const std::uint8_t* nonce, std::size_t nonce_size,
             const std::uint8_t* header, std::size_t header_size) noexcept {
@@ -84,6 +88,39 @@ SocketAddress address_of(const ngtcp2_addr& address) noexcept {
   std::memcpy(&out.storage, address.addr, address.addrlen);
   out.size = address.addrlen;
   return out;
+}
+
+std::string early_limits_of(ngtcp2_conn* conn) {
+  const ngtcp2_transport_params* theirs = ngtcp2_conn_get_remote_transport_params(conn);
+  if (theirs == nullptr) return {};
+  EarlyLimits out{};
+  out.streams = theirs->initial_max_streams_bidi;
+  out.window_of_ours = theirs->initial_max_stream_data_bidi_remote;
+  out.window_of_theirs = theirs->initial_max_stream_data_bidi_local;
+  out.window = theirs->initial_max_data;
+  out.connection_ids = theirs->active_connection_id_limit;
+  out.datagram = theirs->max_datagram_frame_size;
+  out.payload = theirs->max_udp_payload_size;
+  return {reinterpret_cast<const char*>(&out), sizeof(out)};
+}
+
+void use_early_limits(ngtcp2_conn* conn, const std::string& limits) noexcept {
+  EarlyLimits known{};
+  if (limits.size() != sizeof(known)) return;
+  std::memcpy(&known, limits.data(), sizeof(known));
+  ngtcp2_transport_params params{};
+  params.initial_max_streams_bidi = known.streams;
+  params.initial_max_stream_data_bidi_remote = known.window_of_ours;
+  params.initial_max_stream_data_bidi_local = known.window_of_theirs;
+  params.initial_max_data = known.window;
+  params.active_connection_id_limit = known.connection_ids;
+  params.max_datagram_frame_size = known.datagram;
+  params.max_udp_payload_size = known.payload;
+  ngtcp2_conn_set_early_remote_transport_params(conn, &params);
+}
+
+bool has_room_for_early_data(ngtcp2_conn* conn) noexcept {
+  return ngtcp2_conn_get_cwnd_left(conn) >= std::uint64_t{2} * NGTCP2_MAX_UDP_PAYLOAD_SIZE;
 }
 
 ngtcp2_cc_algo algorithm_of(CongestionControl cc) noexcept {

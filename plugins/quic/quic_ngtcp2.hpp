@@ -43,6 +43,17 @@ int read_packet(ngtcp2_conn* conn, const ngtcp2_path& path, std::uint8_t ecn, st
 ngtcp2_path path_between(const SocketAddress& local, const SocketAddress& remote) noexcept;
 SocketAddress address_of(const ngtcp2_addr& address) noexcept;
 
+/// What the server lets a client send, to be kept with its ticket: early data relies on it (RFC 9000, section 7.4.1).
+std::string early_limits_of(ngtcp2_conn* conn);
+/// Before the first packet. Early data, which is sent while the handshake is under way, is then stream frames and
+/// nothing else: ngtcp2 0.12 aborts the process over a 0-RTT packet with less than three bytes in it, which a PING or a
+/// MAX_STREAMS may be (its issue 901). It makes no PING for a time-out there, but it does for keep-alive, so that must
+/// not be set before the handshake has completed, and windows and limits must not be raised.
+void use_early_limits(ngtcp2_conn* conn, const std::string& limits) noexcept;
+/// Whether a packet may be asked for with early data in it. Without the room, ngtcp2 0.12 would write an Initial that
+/// relies on the early data for its padding, leave that out, and so send what the server must drop.
+bool has_room_for_early_data(ngtcp2_conn* conn) noexcept;
+
 ngtcp2_cc_algo algorithm_of(CongestionControl cc) noexcept;
 
 struct PathFigures {

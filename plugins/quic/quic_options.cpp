@@ -92,6 +92,11 @@ constexpr std::array<ferry_option, option_count> option_table = {
                  "shorten later handshakes with the same peer by a TLS session ticket; never where clients are "
                  "verified, who prove themselves each time",
                  both),
+    row::boolean("early_data", "false",
+                 "with such a ticket, send what is written before the server has answered (0-RTT), and take it from "
+                 "clients; whoever is on the path can hold it back or send it again, so for requests only that may "
+                 "come late and twice",
+                 both),
     row::choice("cc", "cubic", cc_choices, "congestion control", both),
     row::duration("idle_timeout", "30s", 10'000'000, 24 * hour_ns,
                   "silence after which the connection counts as dead; the smaller of both sides' is in force", both),
@@ -130,6 +135,7 @@ Settings::Settings(plugin::Options options)
       client_ca(options.text(option_client_ca)),
       insecure(options.flag(option_insecure)),
       resumption(options.flag(option_resumption)),
+      early_data(options.flag(option_early_data)),
       cc(choice<CongestionControl>(options.text(option_cc), cc_choices)),
       idle_timeout_ns(static_cast<std::uint64_t>(options.integer(option_idle_timeout))),
       handshake_timeout_ns(static_cast<std::uint64_t>(options.integer(option_handshake_timeout))),
@@ -153,6 +159,13 @@ Settings::Settings(plugin::Options options)
     throw Failure(FERRY_INVALID,
                   "keepalive must be shorter than idle_timeout, or the connection is dead before a ping");
   }
+  if (early_data && !resumption) throw Failure(FERRY_INVALID, "early_data needs resumption");
+  if (early_data && !client_ca.empty()) {
+    throw Failure(FERRY_INVALID,
+                  "early_data and client_ca exclude each other: early data comes before a client has proven who it is");
+  }
+  // A ticket's early data is of the protocol that was agreed on when it was given (RFC 8446, section 4.2.10).
+  if (early_data && alpn.size() > 1) throw Failure(FERRY_INVALID, "early_data needs alpn to be one protocol");
   if (insecure && (!pins.empty() || !ca.empty())) {
     throw Failure(FERRY_INVALID, "insecure takes any certificate: it cannot be combined with ca or pin");
   }
@@ -184,6 +197,7 @@ void read_back(const Settings& settings, ferry_value* values, std::uint32_t coun
   };
   number(option_insecure, settings.insecure ? 1 : 0);
   number(option_resumption, settings.resumption ? 1 : 0);
+  number(option_early_data, settings.early_data ? 1 : 0);
   text(option_cc, cc_choices[static_cast<int>(settings.cc)]);
   number(option_idle_timeout, static_cast<std::int64_t>(settings.idle_timeout_ns));
   number(option_handshake_timeout, static_cast<std::int64_t>(settings.handshake_timeout_ns));

@@ -24,6 +24,7 @@ enum Option : std::uint32_t {
   option_client_ca,
   option_insecure,
   option_resumption,
+  option_early_data,
   option_cc,
   option_idle_timeout,
   option_handshake_timeout,
@@ -65,6 +66,7 @@ struct Settings {
   std::string client_ca;
   bool insecure;
   bool resumption;
+  bool early_data;
   CongestionControl cc;
   std::uint64_t idle_timeout_ns;
   std::uint64_t handshake_timeout_ns;

@@ -51,15 +51,15 @@ struct Callbacks {
     Session& session = session_of(user_data);
     session.protocol_missing_ = !session.tls_->has_protocol();
     if (session.protocol_missing_) return 0;  // on_packet closes
+    // Not before: see use_early_limits.
+    if (session.settings_->keepalive_ns != 0) {
+      ngtcp2_conn_set_keep_alive_timeout(conn, session.settings_->keepalive_ns);
+    }
     if (session.server_) {
       session.tls_->send_ticket();
     } else {
-      if (ngtcp2_conn_open_bidi_stream(conn, &session.primary_->id, session.primary_.get()) != 0) {
-        session.primary_->id = -1;
-        return NGTCP2_ERR_CALLBACK_FAILURE;
-      }
-      session.primary_->must_announce = true;
-      session.queue(*session.primary_);
+      const bool is_open = session.sends_early_ ? session.end_early() : session.open_primary();
+      if (!is_open) return NGTCP2_ERR_CALLBACK_FAILURE;
       // A client that was asked for a certificate does not know yet what the server thinks of it.
       if (session.tls_->was_asked_for_certificate()) return 0;
     }
@@ -270,7 +270,6 @@ void Session::add_to_engine() {
   primary_ = make_stream(-1, settings_->window / credit_steps_per_window);
   tls_->serve(conn_);
   ngtcp2_conn_set_tls_native_handle(conn_, tls_->get());
-  if (settings_->keepalive_ns != 0) ngtcp2_conn_set_keep_alive_timeout(conn_, settings_->keepalive_ns);
   engine_.add(shared_from_this());
   for (const std::string& id : routes_) engine_.route(id, *this);
 }
@@ -299,9 +298,11 @@ void Session::connect(const SocketAddress& remote, const std::string& name,
   const int result = ngtcp2_conn_client_new(&conn_, &destination, &source, &path, NGTCP2_PROTO_VER_V1, &callbacks,
                                             &settings, &params, nullptr, this);
   if (result != 0) throw Failure(FERRY_INTERNAL, ngtcp2_strerror(result));
+  if (!tls_->early_limits().empty()) use_early_limits(conn_, tls_->early_limits());
   add_to_engine();
   engine_.add_socket(*own_socket_, *this);
   flush(now);
+  if (conn_ != nullptr && tls_->offers_early_data()) send_early();
 }
 
 void Session::accept(std::shared_ptr<Acceptor> acceptor, const Arrival& arrival,
@@ -349,14 +350,18 @@ void Session::open_qlog() noexcept {
 }
 
 void Session::established() {
-  if (phase_.load(std::memory_order_relaxed) != Phase::connecting) return;
+  const Phase before = phase_.load(std::memory_order_relaxed);
+  if (before != Phase::connecting && before != Phase::early) return;
   open_qlog();
-  identity_ = {tls_->peer_certificate(), tls_->protocol(), tls_->cipher(), tls_->is_resumed()};
+  identity_ = {true,           tls_->peer_certificate(), tls_->protocol(),
+               tls_->cipher(), tls_->is_resumed(),       tls_->has_taken_early_data()};
   note_max_datagram();
   phase_.store(Phase::established, std::memory_order_seq_cst);
-  if (server_) {
-    acceptor_->established(*this);
-  } else {
+  if (server_) acceptor_->proven(*this);
+  if (server_ && before == Phase::connecting) acceptor_->hand_out(*this);
+  if (before == Phase::early) {
+    tell_openers();
+  } else if (!server_) {
     primary_->readable().notify();
   }
 }
@@ -391,7 +396,7 @@ void Session::receive(ReceiveBuffers& buffers, std::uint64_t now) noexcept {
 
 void Session::on_socket_error(int error) {
   // Once the handshake is through, ICMP could be anybody's (RFC 9000, section 14.2.1) and time-outs decide.
-  if (phase() != Phase::connecting || server_ || conn_ == nullptr) return;
+  if ((phase() != Phase::connecting && !sends_early_) || server_ || conn_ == nullptr) return;
   const ferry_status status = error == ECONNREFUSED ? FERRY_REFUSED : plugin::status_of_errno(error);
   fail(status, plugin::os_text(error) + (error == ECONNREFUSED ? "; nobody listens at this UDP port" : ""));
   forget_connection();

@@ -1,8 +1,9 @@
 // One QUIC connection inside the engine: ngtcp2's state, its TLS session, its streams, and how it ends.
 //
 // Life: connecting → established → closing (we sent CONNECTION_CLOSE) or draining (the peer did) → gone; or failed,
-// when it was never established. ngtcp2's and GnuTLS's state is freed as soon as the connection is no more, even while
-// an application still holds a handle on one of its streams.
+// when it was never established. With early data (0-RTT) an application has it while the handshake is still under way:
+// connecting → early → established. ngtcp2's and GnuTLS's state is freed as soon as the connection is no more, even
+// while an application still holds a handle on one of its streams.
 //
 // All members are for use inside the engine, but for those that say otherwise.
 #pragma once
@@ -30,7 +31,7 @@ namespace ferry::quic {
 /// What an `abort` tells the peer.
 inline constexpr std::uint64_t code_of_abort = 1;
 
-enum class Phase : std::uint8_t { connecting, established, failed, closed };
+enum class Phase : std::uint8_t { connecting, early, established, failed, closed };
 
 /// What a connection has done so far.
 struct Counters {
@@ -38,12 +39,17 @@ struct Counters {
                 path_changes = 0, datagrams_sent = 0, datagrams_received = 0, datagrams_dropped = 0;
 };
 
+/// That `early_data` is on, where `what` uses it.
+void warn_of_early_data(const Engine& engine, const std::string& what);
+
 /// What the handshake has shown.
 struct PeerIdentity {
+  bool known = false;       // false: the handshake is under way, and nothing is proven
   std::string certificate;  // DER; empty: none
   std::string protocol;
   std::string cipher;
   bool resumed = false;
+  bool early = false;  // its first bytes, or ours, came with early data
 };
 
 /// What a new server connection starts from.
@@ -76,7 +82,7 @@ class Session final : public std::enable_shared_from_this<Session>, public Timed
   /// With phase failed.
   ferry_status failure() const noexcept { return failure_; }
   const std::string& failure_text() const noexcept { return failure_text_; }
-  /// Constant from established on.
+  /// Constant from early or established on.
   const SocketAddress& first_local() const noexcept { return local_; }
   const SocketAddress& first_peer() const noexcept { return remote_; }
 
@@ -154,9 +160,16 @@ class Session final : public std::enable_shared_from_this<Session>, public Timed
   void open_qlog() noexcept;
   void established();
 
+  // Early data: quic_session_early.cpp.
+  void send_early();
+  void receive_early();
+  bool end_early() noexcept;
+  bool open_primary() noexcept;
+
   // Streams: quic_session_streams.cpp.
   std::shared_ptr<Stream> make_stream(std::int64_t id, std::uint64_t credit_step);
   void use_streams() noexcept;
+  void let_streams_in() noexcept;
   void expect_news(Stream& asking);
   void tell_openers() noexcept;
   bool peer_opened(std::int64_t id);
@@ -246,6 +259,7 @@ class Session final : public std::enable_shared_from_this<Session>, public Timed
   std::string failure_text_;
   bool protocol_missing_ = false;
   bool must_retry_ = false;
+  bool sends_early_ = false;  // a client's whose handshake is under way: what is written leaves as early data
   int handles_ = 0;
   bool has_left_ = false;  // the engine
   bool lingering_ = false;

@@ -34,10 +34,15 @@ std::string describe(const CloseReason& reason, bool from_server) {
 /// for its users it is reset.
 void Session::fail(ferry_status status, std::string text) {
   const Phase phase = phase_.load(std::memory_order_relaxed);
-  if (phase == Phase::established && !parted_in_order_ && status != FERRY_INTERRUPTED) {
+  const bool was_given_out = phase == Phase::established || phase == Phase::early;
+  if (was_given_out && !parted_in_order_ && status != FERRY_INTERRUPTED) {
     const bool misbehaves = status == FERRY_PROTOCOL || status == FERRY_AUTHENTICATION;
-    engine_.log(misbehaves ? FERRY_LOG_PEER_MISBEHAVING : FERRY_LOG_DEBUG,
-                "quic connection with " + remote_.text() + " ended: " + text);
+    const bool is_news = phase == Phase::early && !server_;  // connect has not waited for it
+    engine_.log(misbehaves ? FERRY_LOG_PEER_MISBEHAVING
+                : is_news  ? FERRY_LOG_WARNING
+                           : FERRY_LOG_DEBUG,
+                "quic connection with " + remote_.text() + " ended" +
+                    (phase == Phase::early ? " before its handshake was through: " : ": ") + text);
   }
   if (phase != Phase::connecting) return;
   failure_ = status;
@@ -60,8 +65,8 @@ void Session::read_failed(int error, std::uint64_t now) {
       forget_connection();
       return leave_engine();
     case NGTCP2_ERR_IDLE_CLOSE:
-      fail(FERRY_TIMED_OUT, phase() == Phase::connecting ? "the peer fell silent during the handshake"
-                                                         : "the peer was silent for the whole idle_timeout");
+      fail(FERRY_TIMED_OUT, phase() == Phase::established ? "the peer was silent for the whole idle_timeout"
+                                                          : "the peer fell silent during the handshake");
       forget_connection();
       return leave_engine();
     case NGTCP2_ERR_HANDSHAKE_TIMEOUT:
@@ -150,7 +155,9 @@ void Session::repeat_close(std::uint64_t) {
 void Session::forget_connection() noexcept {
   lingering_ = false;
   linger_until_ = no_deadline;
-  if (phase_.load(std::memory_order_relaxed) == Phase::established) {
+  sends_early_ = false;
+  const Phase phase = phase_.load(std::memory_order_relaxed);
+  if (phase == Phase::established || phase == Phase::early) {
     phase_.store(Phase::closed, std::memory_order_seq_cst);
     if (server_) acceptor_->ended(*this);
   }

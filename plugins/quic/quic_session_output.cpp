@@ -38,12 +38,13 @@ void Session::unblock() {
 ngtcp2_ssize Session::write_packet(std::span<std::uint8_t> out, ngtcp2_path& path, ngtcp2_pkt_info& info,
                                    std::uint64_t now) {
   // Once ngtcp2 said WRITE_MORE it must be called until a packet comes out, be it with nothing.
-  if (datagrams_ != nullptr) {
+  if (datagrams_ != nullptr && !sends_early_) {
     const ngtcp2_ssize size = write_datagrams(out, path, info, now);
     if (size != NGTCP2_ERR_WRITE_MORE) return size;
   }
+  const bool is_held = sends_early_ && !has_room_for_early_data(conn_);
   for (;;) {
-    if (ready_.empty()) {
+    if (ready_.empty() || is_held) {
       return ngtcp2_conn_writev_stream(conn_, &path, &info, out.data(), out.size(), nullptr,
                                        NGTCP2_WRITE_STREAM_FLAG_NONE, -1, nullptr, 0, now);
     }

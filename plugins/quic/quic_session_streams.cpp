@@ -40,8 +40,9 @@ void Session::tell_openers() noexcept {
 }
 
 ferry_status Session::open_stream(Stream& asking, std::shared_ptr<Stream>& out) {
-  if (conn_ == nullptr || phase() != Phase::established) return FERRY_RESET;
-  if (ngtcp2_conn_get_streams_bidi_left(conn_) == 0) {
+  const bool is_early = phase() == Phase::early;
+  if (conn_ == nullptr || (phase() != Phase::established && !is_early)) return FERRY_RESET;
+  if (is_early || ngtcp2_conn_get_streams_bidi_left(conn_) == 0) {
     expect_news(asking);
     return FERRY_WOULD_BLOCK;
   }
@@ -62,10 +63,14 @@ std::shared_ptr<StreamQueue> Session::listen_for_streams() {
   if (peers_streams_ != nullptr) return nullptr;
   peers_streams_ = std::make_shared<StreamQueue>();
   handle_made();
+  if (!sends_early_) let_streams_in();
+  return peers_streams_;
+}
+
+void Session::let_streams_in() noexcept {
   use_streams();
   ngtcp2_conn_extend_max_streams_bidi(conn_, settings_->streams);
   engine_.flush_later(*this);
-  return peers_streams_;
 }
 
 void Session::stop_listening_for_streams(StreamQueue& queue) noexcept {
@@ -92,6 +97,7 @@ bool Session::peer_opened(std::int64_t id) {
     peers_streams_->push(stream);
     return true;
   }
+  receive_early();
   if (stream->pending_reset >= 0) (void)reset_stream(*stream, static_cast<std::uint64_t>(stream->pending_reset));
   if (stream->pending_stop >= 0) (void)stop_stream(*stream, static_cast<std::uint64_t>(stream->pending_stop));
   queue(*stream);
@@ -110,10 +116,8 @@ void Session::peer_stopped(const StopSending& stop) noexcept {
 ferry_status Session::reset_stream(Stream& stream, std::uint64_t code) noexcept {
   if (conn_ == nullptr || stream.closed) return FERRY_RESET;
   stream.end_output();
-  if (stream.id < 0) {
-    stream.pending_reset = static_cast<std::int64_t>(code);
-    return FERRY_OK;
-  }
+  if (stream.id < 0 || sends_early_) stream.pending_reset = static_cast<std::int64_t>(code);
+  if (stream.id < 0) return FERRY_OK;
   (void)ngtcp2_conn_shutdown_stream_write(conn_, stream.id, code);
   stream.end_writing();
   engine_.flush_later(*this);
@@ -124,10 +128,8 @@ ferry_status Session::stop_stream(Stream& stream, std::uint64_t code) noexcept {
   const bool is_gone = conn_ == nullptr || stream.closed;
   stream.stop_reading();
   if (is_gone) return FERRY_RESET;
-  if (stream.id < 0) {
-    stream.pending_stop = static_cast<std::int64_t>(code);
-    return FERRY_OK;
-  }
+  if (stream.id < 0 || sends_early_) stream.pending_stop = static_cast<std::int64_t>(code);
+  if (stream.id < 0) return FERRY_OK;
   (void)ngtcp2_conn_shutdown_stream_read(conn_, stream.id, code);
   serve(stream);
   return FERRY_OK;

@@ -73,6 +73,8 @@ class UdpSocket {
   /// like any other); less than all of it means that the socket is full.
   std::size_t send(const Burst& burst) noexcept;
 
+  /// What the path has said since, if anything, which receive() will then not report; 0: nothing.
+  int take_pending_error() noexcept;
   /// The last error that a send met since the last call, which receive() will then not report; 0: none.
   int take_send_error() noexcept { return std::exchange(send_error_, 0); }
 

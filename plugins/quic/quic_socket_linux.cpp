@@ -153,6 +153,12 @@ void UdpSocket::set_options() noexcept {
   if (wildcard_ && family_ == AF_INET) set(fd(), IPPROTO_IP, IP_PKTINFO, 1);
 }
 
+int UdpSocket::take_pending_error() noexcept {
+  int error = 0;
+  socklen_t size = sizeof(error);
+  return ::getsockopt(fd(), SOL_SOCKET, SO_ERROR, &error, &size) == 0 ? error : 0;
+}
+
 std::size_t UdpSocket::known_max_payload() const noexcept {
   int mtu = 0;
   socklen_t size = sizeof(mtu);

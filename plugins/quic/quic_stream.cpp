@@ -275,6 +275,12 @@ void Stream::handed_over(std::size_t size, bool fin) noexcept {
   if (fin) fin_handed_ = true;
 }
 
+void Stream::begin_anew() noexcept {
+  next_ = ByteQueue::Cursor(outgoing_);
+  fin_handed_ = false;
+  blocked = false;
+}
+
 void Stream::fin_acknowledged() noexcept {
   if (fin_acknowledged_.load(std::memory_order_relaxed)) return;
   fin_acknowledged_.store(true, std::memory_order_seq_cst);

@@ -86,6 +86,9 @@ class Stream : public std::enable_shared_from_this<Stream> {
   /// What was written and ngtcp2 does not have yet; and how much it has.
   std::uint64_t waiting() const noexcept { return outgoing_.written() - next_.position(); }
   std::uint64_t handed() const noexcept { return next_.position(); }
+  bool has_begun() const noexcept { return handed() > 0 || fin_handed_; }
+  /// Nothing that was handed over counts: all of it is there still, and comes again.
+  void begin_anew() noexcept;
   /// Ends our direction as shutdown_write does.
   void end_output() noexcept { shut_.store(true, std::memory_order_seq_cst); }
   bool all_acknowledged() const noexcept {

@@ -21,8 +21,10 @@ class World {
     std::ofstream(file("crt")) << pair.certificate_pem;
     std::ofstream(file("key")) << pair.key_pem;
   }
-  Listener listen(const std::string& options = {}) {
-    return runtime_.listen("quic://127.0.0.1:0?cert=" + file("crt") + "&key=" + file("key") + options);
+  Listener listen(const std::string& options = {}) { return runtime_.listen(listening(options)); }
+  /// What to listen at with the key pair.
+  std::string listening(const std::string& options = {}) const {
+    return "quic://127.0.0.1:0?cert=" + file("crt") + "&key=" + file("key") + options;
   }
   Connection connect(const std::string& listener) { return runtime_.connect_stream(dialable(listener), 10s); }
   /// From an engine that no listener shares.
@@ -30,12 +32,13 @@ class World {
     return elsewhere_.connect_stream(dialable(listener) + options, 10s);
   }
 
- private:
   static Config config() {
     Config out;
     out.plugins.plugin_dirs = {FERRY_PLUGIN_DIR};
     return out;
   }
+
+ private:
   std::string dialable(const std::string& listener) const {
     return listener.substr(0, listener.find('?')) + "?ca=" + file("crt");
   }

@@ -10,9 +10,11 @@
 #include <cerrno>
 #include <cstring>
 #include <ctime>
+#include <utility>
 
 #include "ferry/plugin.hpp"
 #include "quic_hexadecimal.hpp"
+#include "quic_ngtcp2.hpp"
 
 namespace ferry::quic {
 namespace {
@@ -26,6 +28,11 @@ constexpr const char* priority_text =
 
 // How long a server that was verified is believed to be the same; GnuTLS's own is six hours.
 constexpr int ticket_lifetime_s = 3600;
+constexpr std::size_t ticket_key_bytes = 64;
+constexpr std::size_t early_data_over_quic = 0xffffffff;  // RFC 9001, section 4.6.1
+// Early data is taken when the client's first packet took less than this beyond the usual, so that what was held back
+// on the path is not taken long after it was meant.
+constexpr unsigned early_data_window_ms = 10'000;
 
 void check(int result, std::string_view what) {
   if (result < 0) throw Failure(FERRY_INTERNAL, std::string(what) + ": " + gnutls_strerror(result));
@@ -214,6 +221,24 @@ void Credentials::load(const Settings& settings, bool server) {
   if (!server) return;
   check(gnutls_session_ticket_key_generate(&ticket_key_), "TLS ticket key");
   make_reset_secret();
+  make_anti_replay();
+}
+
+void Credentials::make_anti_replay() {
+  check(gnutls_anti_replay_init(&anti_replay_), "early data");
+  gnutls_anti_replay_set_window(anti_replay_, early_data_window_ms);
+  gnutls_anti_replay_set_ptr(anti_replay_, &replay_memory_);
+  gnutls_anti_replay_set_add_function(
+      anti_replay_, [](void* memory, std::time_t expires, const gnutls_datum_t* id, const gnutls_datum_t*) {
+        constexpr std::int64_t window_s = early_data_window_ms / 1000;
+        try {
+          const std::string text(reinterpret_cast<const char*>(id->data), id->size);
+          const bool added = static_cast<ReplayMemory*>(memory)->add(text, expires - window_s, window_s);
+          return added ? 0 : GNUTLS_E_DB_ENTRY_EXISTS;
+        } catch (const std::bad_alloc&) {
+          return GNUTLS_E_MEMORY_ERROR;
+        }
+      });
 }
 
 void Credentials::make_reset_secret() {
@@ -233,6 +258,7 @@ void Credentials::make_reset_secret() {
 
 Credentials::~Credentials() {
   gnutls_certificate_free_credentials(credentials_);
+  if (anti_replay_ != nullptr) gnutls_anti_replay_deinit(anti_replay_);
   gnutls_memset(ticket_key_.data, 0, ticket_key_.size);
   gnutls_free(ticket_key_.data);
 }
@@ -240,9 +266,12 @@ Credentials::~Credentials() {
 TlsSession::TlsSession(std::shared_ptr<const Credentials> credentials, const Settings& settings, PeerRules rules,
                        bool server)
     : credentials_(std::move(credentials)), settings_(settings), rules_(std::move(rules)), server_(server) {
+  if (!server && settings.resumption) ticket_ = credentials_->tickets().take(ticket_key()).value_or(Ticket{});
+  if (!settings.early_data) ticket_.early_limits.clear();
+  const bool early = server ? settings.early_data : !ticket_.early_limits.empty();
   // One key share, of X25519: each costs the making of a key, and a server that wants another group asks for it.
   const unsigned flags = (server ? GNUTLS_SERVER | GNUTLS_NO_AUTO_SEND_TICKET : GNUTLS_CLIENT) | GNUTLS_NO_SIGNAL |
-                         GNUTLS_NO_END_OF_EARLY_DATA | GNUTLS_KEY_SHARE_TOP;
+                         GNUTLS_NO_END_OF_EARLY_DATA | GNUTLS_KEY_SHARE_TOP | (early ? GNUTLS_ENABLE_EARLY_DATA : 0);
   check(gnutls_init(&session_, flags), "TLS session");
   reference_.user_data = this;
   reference_.get_conn = [](ngtcp2_crypto_conn_ref* reference) {
@@ -266,25 +295,60 @@ TlsSession::TlsSession(std::shared_ptr<const Credentials> credentials, const Set
     return 0;
   });
   if (server) {
-    if (!settings.client_ca.empty() || !settings.pins.empty()) {
-      gnutls_certificate_server_set_request(session_, GNUTLS_CERT_REQUIRE);
-      // Without the list of our CAs: a client with another's certificate would keep it back and look as if it had none.
-      gnutls_certificate_send_x509_rdn_sequence(session_, 1);
-    } else if (settings.resumption) {
-      check(gnutls_session_ticket_enable_server(session_, &credentials_->ticket_key()), "TLS tickets");
-      gnutls_db_set_cache_expiration(session_, ticket_lifetime_s);
-      sends_ticket_ = true;
-    }
-    check(ngtcp2_crypto_gnutls_configure_server_session(session_), "TLS for QUIC");
+    start_server();
   } else {
-    const bool is_literal = rules_.name.empty() || rules_.name.find(':') != std::string::npos ||
-                            rules_.name.find_first_not_of("0123456789.") == std::string::npos;
-    if (!is_literal) {  // RFC 6066, section 3: an address is no name
-      check(gnutls_server_name_set(session_, GNUTLS_NAME_DNS, rules_.name.data(), rules_.name.size()), "server_name");
-    }
-    check(ngtcp2_crypto_gnutls_configure_client_session(session_), "TLS for QUIC");
-    if (settings.resumption) take_tickets();
+    start_client();
   }
+}
+
+void TlsSession::start_server() {
+  if (!settings_.client_ca.empty() || !settings_.pins.empty()) {
+    gnutls_certificate_server_set_request(session_, GNUTLS_CERT_REQUIRE);
+    // Without the list of our CAs: a client with another's certificate would keep it back and look as if it had none.
+    gnutls_certificate_send_x509_rdn_sequence(session_, 1);
+  } else if (settings_.early_data) {
+    take_early_data();
+  } else if (settings_.resumption) {
+    check(gnutls_session_ticket_enable_server(session_, &credentials_->ticket_key()), "TLS tickets");
+    sends_ticket_ = true;
+  }
+  if (sends_ticket_) gnutls_db_set_cache_expiration(session_, ticket_lifetime_s);
+  check(ngtcp2_crypto_gnutls_configure_server_session(session_), "TLS for QUIC");
+}
+
+/// Tickets hold for the very limits and protocol that are in force: early data that was sent under others must not be
+/// taken (RFC 9000, section 7.4.1; RFC 8446, section 4.2.10). Such a ticket is not understood any more.
+void TlsSession::take_early_data() {
+  const std::string bound_to = "ferry: early data\n" + std::to_string(settings_.window) + '\n' +
+                               std::to_string(settings_.datagrams > 0) + '\n' + settings_.alpn.front();
+  const gnutls_datum_t& base = credentials_->ticket_key();
+  std::array<std::uint8_t, ticket_key_bytes> bytes;
+  check(gnutls_hmac_fast(GNUTLS_MAC_SHA512, base.data, base.size, bound_to.data(), bound_to.size(), bytes.data()),
+        "TLS ticket key");
+  const gnutls_datum_t key{bytes.data(), bytes.size()};
+  check(gnutls_session_ticket_enable_server(session_, &key), "TLS tickets");
+  gnutls_memset(bytes.data(), 0, bytes.size());
+  check(gnutls_record_set_max_early_data_size(session_, early_data_over_quic), "early data");
+  gnutls_anti_replay_enable(session_, credentials_->anti_replay());
+  sends_ticket_ = true;
+}
+
+void TlsSession::start_client() {
+  const bool is_literal = rules_.name.empty() || rules_.name.find(':') != std::string::npos ||
+                          rules_.name.find_first_not_of("0123456789.") == std::string::npos;
+  if (!is_literal) {  // RFC 6066, section 3: an address is no name
+    check(gnutls_server_name_set(session_, GNUTLS_NAME_DNS, rules_.name.data(), rules_.name.size()), "server_name");
+  }
+  check(ngtcp2_crypto_gnutls_configure_client_session(session_), "TLS for QUIC");
+  gnutls_handshake_set_secret_function(
+      session_, [](gnutls_session_t s, gnutls_record_encryption_level_t level, const void* rx, const void* tx,
+                   std::size_t size) { return of(s).install_secrets(level, rx, tx, size); });
+  if (!settings_.resumption) return;
+  // A ticket that GnuTLS does not take (any more) costs the whole handshake, and nothing else.
+  if (!ticket_.session.empty()) {
+    (void)gnutls_session_set_data(session_, ticket_.session.data(), ticket_.session.size());
+  }
+  expect_tickets();
 }
 
 TlsSession::~TlsSession() {
@@ -303,27 +367,61 @@ std::string TlsSession::ticket_key() const {
   return out;
 }
 
-void TlsSession::take_tickets() {
-  // A ticket that GnuTLS does not take (any more) costs the whole handshake, and nothing else.
-  if (const auto ticket = credentials_->tickets().take(ticket_key())) {
-    (void)gnutls_session_set_data(session_, ticket->data(), ticket->size());
-  }
-  gnutls_handshake_set_hook_function(session_, GNUTLS_HANDSHAKE_NEW_SESSION_TICKET, GNUTLS_HOOK_POST,
-                                     [](gnutls_session_t session, unsigned, unsigned, unsigned, const gnutls_datum_t*) {
-                                       of(session).keep_ticket();
-                                       return 0;
-                                     });
+void TlsSession::expect_tickets() noexcept {
+  gnutls_handshake_set_hook_function(
+      session_, GNUTLS_HANDSHAKE_NEW_SESSION_TICKET, GNUTLS_HOOK_BOTH,
+      [](gnutls_session_t session, unsigned, unsigned when, unsigned, const gnutls_datum_t* message) {
+        TlsSession& self = of(session);
+        if (when == GNUTLS_HOOK_PRE) {
+          self.new_ticket_for_early_ = allows_early_data({message->data, message->size});
+        } else {
+          self.keep_ticket();
+        }
+        return 0;
+      });
 }
 
 void TlsSession::keep_ticket() noexcept {
   gnutls_datum_t data{};
   if (gnutls_session_get_data2(session_, &data) < 0) return;
   try {
-    credentials_->tickets().put(ticket_key(), {reinterpret_cast<const char*>(data.data), data.size});
+    credentials_->tickets().put(ticket_key(), {{reinterpret_cast<const char*>(data.data), data.size},
+                                               new_ticket_for_early_ ? early_limits_of(conn_) : std::string()});
   } catch (const std::bad_alloc&) {  // the next handshake is a whole one
   }
   gnutls_memset(data.data, 0, data.size);
   gnutls_free(data.data);
+}
+
+/// As ngtcp2's own, but for a server that asks for another key exchange (HelloRetryRequest): GnuTLS would then offer
+/// the early data once more, which is not allowed (RFC 8446, section 4.2.10), and ngtcp2 0.12 abort over its second
+/// key.
+int TlsSession::install_secrets(gnutls_record_encryption_level_t level, const void* rx, const void* tx,
+                                std::size_t size) noexcept {
+  if (level == GNUTLS_ENCRYPTION_LEVEL_EARLY && std::exchange(has_early_key_, true)) {
+    return refuse(Alert::internal_error,
+                  "the server asks for another key exchange, which excludes early data; the next connection has none");
+  }
+  const ngtcp2_crypto_level quic_level = ngtcp2_crypto_gnutls_from_gnutls_record_encryption_level(level);
+  const auto* in = static_cast<const std::uint8_t*>(rx);
+  const auto* out = static_cast<const std::uint8_t*>(tx);
+  if (in != nullptr &&
+      ngtcp2_crypto_derive_and_install_rx_key(conn_, nullptr, nullptr, nullptr, quic_level, in, size) != 0) {
+    return GNUTLS_E_INTERNAL_ERROR;
+  }
+  if (out != nullptr &&
+      ngtcp2_crypto_derive_and_install_tx_key(conn_, nullptr, nullptr, nullptr, quic_level, out, size) != 0) {
+    return GNUTLS_E_INTERNAL_ERROR;
+  }
+  return 0;
+}
+
+bool TlsSession::offers_early_data() const noexcept {
+  return !ticket_.early_limits.empty() && gnutls_early_cipher_get(session_) != GNUTLS_CIPHER_UNKNOWN;
+}
+
+bool TlsSession::has_taken_early_data() const noexcept {
+  return (gnutls_session_get_flags(session_) & GNUTLS_SFLAGS_EARLY_DATA) != 0;
 }
 
 bool TlsSession::has_protocol() const noexcept {

@@ -11,11 +11,14 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "quic_options.hpp"
+#include "quic_replay.hpp"
 #include "quic_tickets.hpp"
 
 namespace ferry::quic {
@@ -27,6 +30,7 @@ enum class Alert : std::uint8_t {
   certificate_expired = 45,
   certificate_unknown = 46,
   unknown_ca = 48,
+  internal_error = 80,
   certificate_required = 116,
   no_application_protocol = 120
 };
@@ -47,6 +51,8 @@ class Credentials {
 
   gnutls_certificate_credentials_t get() const noexcept { return credentials_; }
   const gnutls_datum_t& ticket_key() const noexcept { return ticket_key_; }
+  /// A listener's: keeps the early data of each ticket from being taken twice. Inside the engine.
+  gnutls_anti_replay_t anti_replay() const noexcept { return anti_replay_; }
   /// A listener's, for the tokens of stateless resets: the same after a restart, since it is made of the private key
   /// (RFC 9000, section 10.3.2).
   const std::array<std::uint8_t, 32>& reset_secret() const noexcept { return reset_secret_; }
@@ -56,9 +62,12 @@ class Credentials {
  private:
   void load(const Settings& settings, bool server);
   void make_reset_secret();
+  void make_anti_replay();
 
   gnutls_certificate_credentials_t credentials_ = nullptr;
   gnutls_datum_t ticket_key_{};
+  gnutls_anti_replay_t anti_replay_ = nullptr;
+  mutable ReplayMemory replay_memory_;
   std::array<std::uint8_t, 32> reset_secret_{};
   mutable Tickets tickets_;
 };
@@ -106,13 +115,25 @@ class TlsSession {
 
   /// A server's, once the handshake has completed: lets the client resume the session.
   void send_ticket() noexcept;
+  /// A client's, from a ticket that allows it: what early data may use, see use_early_limits. Empty: there is none.
+  const std::string& early_limits() const noexcept { return ticket_.early_limits; }
+  /// A client's, once the first packet is written: whether there are keys for early data.
+  bool offers_early_data() const noexcept;
+  /// Whether the server has taken the client's early data: a server's from the client's first packet on, a client's
+  /// once the handshake has completed.
+  bool has_taken_early_data() const noexcept;
 
-  /// GnuTLS's call in the middle of a handshake; returns 0 or a GnuTLS error.
+  /// GnuTLS's calls in the middle of a handshake; they return 0 or a GnuTLS error.
   int verify_peer();
+  int install_secrets(gnutls_record_encryption_level_t level, const void* rx, const void* tx,
+                      std::size_t size) noexcept;
   void log_secret(const char* label, const gnutls_datum_t& secret) noexcept;
 
  private:
-  void take_tickets();
+  void start_server();
+  void start_client();
+  void take_early_data();
+  void expect_tickets() noexcept;
   void keep_ticket() noexcept;
   std::string ticket_key() const;
   static TlsSession& of(gnutls_session_t session) noexcept;
@@ -128,6 +149,9 @@ class TlsSession {
   ngtcp2_conn* conn_ = nullptr;
   ngtcp2_crypto_conn_ref reference_{};  // what ngtcp2's crypto library finds the connection with
   bool sends_ticket_ = false;
+  Ticket ticket_;  // a client's, of the last session
+  bool has_early_key_ = false;
+  bool new_ticket_for_early_ = false;  // the one that is being received allows early data
   std::string problem_;
   std::string told_;
   Alert alert_ = Alert::none;

@@ -685,14 +685,17 @@ enum {
   FERRY_IDENTITY_SUBJECT = 3,     /* its subject as RFC 4514 writes it, for example "CN=engine,O=Example" */
   FERRY_IDENTITY_PROTOCOL = 4,    /* the application protocol agreed on (ALPN) */
   FERRY_IDENTITY_CIPHER = 5,      /* for example "TLS1.3 AES-128-GCM" */
-  FERRY_IDENTITY_RESUMED = 6      /* "yes" or "no": an earlier session was resumed */
+  FERRY_IDENTITY_RESUMED = 6,     /* "yes" or "no": an earlier session was resumed */
+  FERRY_IDENTITY_EARLY_DATA = 7   /* "yes" or "no": what the client sent first came, and was taken, before its handshake
+                                     was through; somebody on the path may have held it back, or sent it again */
 };
 typedef struct ferry_identity {
   uint32_t struct_size;
   uint32_t reserved;
   /* Copies an item, text without a NUL, into `data` if it fits in `size` bytes, and else leaves `data`, which may then
    * be NULL, alone. Returns the bytes needed; 0: there is none, because the peer showed no certificate or the item is
-   * unknown. The same for the connection's life. Does not block. [any-thread] */
+   * unknown, or none is known yet, because a client's connect did not wait for the handshake to send early data. Else
+   * the same for the connection's life. Does not block. [any-thread] */
   int64_t(FERRY_CALL* get)(ferry_connection* connection, ferry_identity_item item, void* data, uint64_t size);
 } ferry_identity;
 

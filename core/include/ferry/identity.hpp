@@ -7,7 +7,7 @@
 
 namespace ferry {
 
-/// Empty text: the transport or the peer has no such thing.
+/// Empty text: the transport or the peer has no such thing, or (a client's that sends early data) it is not proven yet.
 struct Identity {
   std::string certificate;  ///< DER
   std::string fingerprint;  ///< of the certificate, SHA-256 in 64 hexadecimal digits
@@ -15,6 +15,7 @@ struct Identity {
   std::string protocol;     ///< application protocol (ALPN)
   std::string cipher;       ///< for example "TLS1.3 AES-128-GCM"
   bool resumed = false;     ///< an earlier TLS session was resumed
+  bool early_data = false;  ///< what the client sent first was taken before its handshake was through: perhaps a replay
 };
 
 /// [any-thread]

@@ -141,6 +141,44 @@ class Files(QuicTestCase):
             self.assertEqual(f"private key in {self.path('srv.key')}" in ferry.log.text(), warned)
 
 
+class EarlyData(QuicTestCase):
+    """A relay makes one connection after the other to the same server, with the tickets that it gave."""
+
+    def serve_at(self, address, served, env=None):
+        server = self.start("serve", self.write("app.json", {"services": [self.echo(served, address)]}), env=env)
+        (descriptor,) = server.listening()
+        return server, descriptor.split("?")[0]
+
+    def ask(self, descriptor):
+        """Whether the server answers through the relay."""
+        host, port = descriptor.removeprefix("tcp://").rsplit(":", 1)
+        with socket.create_connection((host, int(port)), LIMIT_S) as client:
+            client.settimeout(LIMIT_S)
+            try:
+                client.sendall(b"hello")
+                client.shutdown(socket.SHUT_WR)
+                return client.makefile("rb").read() == b"hello"
+            except ConnectionError:
+                return False
+
+    def test_a_server_that_wants_another_key_exchange_costs_one_connection_and_not_the_process(self):
+        options = self.keygen() + "&early_data=true"
+        server, descriptor = self.serve_at("127.0.0.1:0", options)
+        relay = self.start("relay", "tcp://127.0.0.1:0", f"{descriptor}?ca={self.path('srv.crt')}&early_data=true")
+        (here,) = relay.listening()
+        self.assertTrue(self.ask(here))
+        self.assertTrue(self.ask(here))
+        server.log.wait_for("early_data=true lets whoever is on the path")
+        relay.log.wait_for("early_data=true lets whoever is on the path")
+        server.kill()
+        with open(self.path("priorities"), "w") as file:
+            file.write("[overrides]\ndisabled-curve = x25519\n")
+        self.serve_at(descriptor.removeprefix("quic://"), options, {"GNUTLS_SYSTEM_PRIORITY_FILE": self.path("priorities")})
+        self.assertFalse(self.ask(here))
+        relay.log.wait_for("asks for another key exchange")
+        self.assertTrue(self.ask(here))
+
+
 class KeyLog(QuicTestCase):
     def test_the_environments_key_log_is_the_owners_alone(self):
         _, descriptor = self.serve_echo(self.keygen())
