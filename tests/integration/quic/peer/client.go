@@ -59,6 +59,10 @@ func pattern(seed int64) io.Reader { return rand.New(rand.NewSource(seed)) }
 var errDiffers = errors.New("the echo differs")
 
 func runStream(stream quic.Stream, seed int64) {
+	if *behaviour == "bulk" {
+		runBulk(stream)
+		return
+	}
 	sent := make(chan error, 1)
 	go func() {
 		_, err := io.CopyBuffer(stream, io.LimitReader(pattern(seed), *size), make([]byte, 1<<16))
@@ -81,6 +85,25 @@ func runStream(stream quic.Stream, seed int64) {
 	}
 	report(map[string]interface{}{
 		"stream": stream.StreamID(), "received": received, "error": explain(err), "send_error": explain(<-sent),
+	})
+}
+
+type zeros struct{}
+
+func (zeros) Read(bytes []byte) (int, error) { return len(bytes), nil }
+
+// runBulk writes as fast as it can to a server that discards, and takes the time until that has everything.
+func runBulk(stream quic.Stream) {
+	begin := time.Now()
+	sent, err := io.CopyBuffer(stream, io.LimitReader(zeros{}, *size), make([]byte, 1<<20))
+	if err == nil {
+		err = stream.Close()
+	}
+	if err == nil {
+		_, err = io.Copy(io.Discard, stream)
+	}
+	report(map[string]interface{}{
+		"stream": stream.StreamID(), "sent": sent, "error": explain(err), "bulk_seconds": time.Since(begin).Seconds(),
 	})
 }
 

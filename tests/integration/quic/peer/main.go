@@ -25,7 +25,7 @@ var (
 	name        = flag.String("name", "localhost", "what the server's certificate must be for")
 	alpn        = flag.String("alpn", "ferry", "protocol")
 	retry       = flag.Bool("retry", false, "server: validate addresses by Retry")
-	behaviour   = flag.String("behaviour", "echo", "of each stream, server: echo, sink, reset or stop; client: echo, reset or stop")
+	behaviour   = flag.String("behaviour", "echo", "of each stream, server: echo, sink, discard, reset or stop; client: echo, bulk, reset or stop")
 	code        = flag.Uint64("code", 0, "error code of reset and stop")
 	size        = flag.Int64("size", 1, "client: bytes on each stream")
 	streams     = flag.Int("streams", 1, "client: streams at once")

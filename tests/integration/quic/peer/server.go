@@ -68,6 +68,8 @@ func serveStream(stream quic.Stream) {
 		stream.CancelWrite(quic.StreamErrorCode(*code))
 	case "stop":
 		stream.CancelRead(quic.StreamErrorCode(*code))
+	case "discard": // for measurements: nothing is made of the bytes
+		sink = io.Discard
 	case "echo":
 		sink = io.MultiWriter(hash, stream)
 	}
