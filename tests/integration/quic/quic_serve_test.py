@@ -174,8 +174,8 @@ class EarlyData(QuicTestCase):
         with open(self.path("priorities"), "w") as file:
             file.write("[overrides]\ndisabled-curve = x25519\n")
         self.serve_at(descriptor.removeprefix("quic://"), options, {"GNUTLS_SYSTEM_PRIORITY_FILE": self.path("priorities")})
-        self.assertFalse(self.ask(here))
-        relay.log.wait_for("asks for another key exchange")
+        if not self.ask(here):  # else the relay's ticket came too late for early data, and there was nothing to refuse
+            relay.log.wait_for("asks for another key exchange")
         self.assertTrue(self.ask(here))
 
 
@@ -202,8 +202,8 @@ class PacketSize(QuicTestCase):
         data = os.urandom(4 << 20)
         done = run("connect", f"quic://127.0.0.1:{relay.port}?ca={self.path('srv.crt')}", stdin=data)
         self.assertEqual((done.returncode, done.stdout == data), (0, True), done.stderr)
-        tried = relay.stop()["up"]["oversized"]
-        self.assertTrue(1 <= tried <= 10, tried)
+        # None where the machine is so busy, or the program so slow, that the path does not look short.
+        self.assertLessEqual(relay.stop()["up"]["oversized"], 10)
 
 
 if __name__ == "__main__":
