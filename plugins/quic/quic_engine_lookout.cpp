@@ -18,7 +18,7 @@ namespace ferry::quic {
 namespace {
 
 constexpr std::uint64_t doze_ns = 2'000'000;  // how long those that look may stay away before the keeper steps in
-constexpr int stop_look_ms = 10;
+constexpr int stop_look_ms = 10;  // at what still lingers: it may end in our own work, of which no descriptor tells
 constexpr std::uint32_t polls_per_look = 16;       // at one socket, between two at everything
 constexpr std::size_t sockets_tried = 4;           // with more, epoll is asked which have something
 constexpr std::uint32_t packets_per_message = 16;  // about, when the kernel joins them
@@ -32,8 +32,8 @@ void Engine::keep() noexcept {
   for (bool stops = false;;) {
     const bool due = settle_before_wait();
     pollfd waits[] = {{epoll_.get(), POLLIN, 0}, {keeper_call_.get(), POLLIN, 0}};
-    // What still lingers may end in the midst of our own work, of which no descriptor tells.
-    (void)::poll(waits, std::size(waits), due ? 0 : stops ? stop_look_ms : -1);
+    const int longest_ms = stops ? stop_look_ms : -1;
+    (void)::poll(waits, std::size(waits), due ? 0 : longest_ms);
     eventfd_t count;
     const bool is_called = waits[1].revents != 0 && ::eventfd_read(keeper_call_.get(), &count) == 0;
     stops = stopping_.load(std::memory_order_seq_cst);  // pairs with the destructor

@@ -11,6 +11,7 @@
 #include "ferry/sdk/poll_wait.hpp"
 #include "keygen/self_signed.hpp"
 #include "quic_acceptor.hpp"
+#include "quic_test_address.hpp"
 #include "support/temporary_directory.hpp"
 
 using namespace ferry;
@@ -32,19 +33,10 @@ constexpr std::uint64_t second_ns = 1'000'000'000;
 constexpr std::size_t initial_bytes = 1200;
 constexpr std::size_t retry_tag_bytes = 16;  // RFC 9000, section 17.2.5
 
-SocketAddress loopback() {
-  SocketAddress out;
-  out.size = sizeof(sockaddr_in);
-  auto& address = reinterpret_cast<sockaddr_in&>(out.storage);
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  return out;
-}
-
 /// A UDP port of a client, at which answers are there as soon as they are sent.
 class Client {
  public:
-  Client() : fd_(::socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)), address_(loopback()) {
+  Client() : fd_(::socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)), address_(ipv4_loopback()) {
     REQUIRE(::bind(fd_.get(), address_.get(), address_.size) == 0);
     REQUIRE(::getsockname(fd_.get(), reinterpret_cast<sockaddr*>(&address_.storage), &address_.size) == 0);
   }
@@ -78,7 +70,7 @@ class Port {
     server_ = settings({{option_cert, crt.c_str()}, {option_key, key.c_str()}, {option_retry, retry}});
     client_ = settings({{option_ca, crt.c_str()}});
     engine_.start();
-    acceptor_ = std::make_shared<Acceptor>(engine_, UdpSocket::bound(loopback(), false));
+    acceptor_ = std::make_shared<Acceptor>(engine_, UdpSocket::bound(ipv4_loopback(), false));
     const Engine::Inside inside(engine_);
     acceptor_->open(server_, std::make_shared<Credentials>(*server_, true));
   }

@@ -11,6 +11,8 @@
 #include <cstring>
 #include <vector>
 
+#include "quic_test_address.hpp"
+
 using namespace ferry::quic;
 
 namespace {
@@ -18,15 +20,6 @@ namespace {
 constexpr std::size_t segment = 1200;
 constexpr std::uint8_t ect0 = 2;  // RFC 3168
 using Bytes = std::vector<std::uint8_t>;
-
-SocketAddress ipv4_loopback() {
-  SocketAddress out;
-  out.size = sizeof(sockaddr_in);
-  auto& address = reinterpret_cast<sockaddr_in&>(out.storage);
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  return out;
-}
 
 SocketAddress ipv6(const in6_addr& at) {
   SocketAddress out;
