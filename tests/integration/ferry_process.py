@@ -72,6 +72,11 @@ class Ferry:
         with open(f"/proc/{self.pid}/statm") as statm:
             return int(statm.read().split()[1]) * os.sysconf("SC_PAGESIZE")
 
+    def peak_bytes(self):
+        """The most that has been resident so far."""
+        with open(f"/proc/{self.pid}/status") as status:
+            return int(re.search(r"VmHWM:\s+(\d+) kB", status.read()).group(1)) << 10
+
 
 class Lines:
     """Collects a stream's lines and lets tests wait for one."""

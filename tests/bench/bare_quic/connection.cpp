@@ -98,6 +98,10 @@ ngtcp2_callbacks Connection::callbacks(bool server) {
     fill_random(token, NGTCP2_STATELESS_RESET_TOKENLEN);
     return 0;
   };
+  table.handshake_confirmed = [](ngtcp2_conn*, void* user) {
+    self(user)->confirmed_ = true;
+    return 0;
+  };
   table.recv_stream_data = [](ngtcp2_conn*, std::uint32_t, std::int64_t stream, std::uint64_t, const std::uint8_t* data,
                               std::size_t size, void* user, void*) { return self(user)->on_data(stream, data, size); };
   return table;

@@ -30,6 +30,8 @@ class Connection {
   Connection& operator=(const Connection&) = delete;
 
   bool handshake_complete() const { return ngtcp2_conn_get_handshake_completed(quic_.get()) != 0; }
+  /// A client's handshake as its server sees it (RFC 9001, section 4.1.2); with it come spare connection ids.
+  bool handshake_confirmed() const { return confirmed_; }
   /// A client's only stream; call once after the handshake. A server's opens with its first byte.
   void open_stream();
   /// More bytes to send, whatever they hold.
@@ -49,6 +51,8 @@ class Connection {
   /// Tells the peer that this is all.
   void close();
   bool closed() const { return ngtcp2_conn_is_in_draining_period(quic_.get()) != 0; }
+  /// For what the bare loop has no use for.
+  ngtcp2_conn* get() const { return quic_.get(); }
   /// Whether a packet is of this client.
   bool is_from(const ngtcp2_cid& client) const {
     return ngtcp2_cid_eq(&client, ngtcp2_conn_get_dcid(quic_.get())) != 0;
@@ -69,6 +73,7 @@ class Connection {
   ngtcp2_crypto_conn_ref reference_{};
   std::unique_ptr<ngtcp2_conn, ConnectionDeleter> quic_;
   Session session_;  // goes before the connection that it refers to
+  bool confirmed_ = false;
   std::int64_t stream_ = -1;
   std::uint64_t queued_ = 0;
   std::uint64_t sent_ = 0;

@@ -1,6 +1,7 @@
 // Attacks a QUIC listener on loopback, as hosts do that follow no rules. Valid packets come from ngtcp2; forged frames
-// take the place of its own just before they are encrypted. Prints as JSON what was sent and what the listener sent in
-// return.
+// take the place of its own just before they are encrypted. Prints as JSON what was sent, what the listener sent in
+// return, and how connections ended: `closes` by the listener's error codes, `confused` where its answers to what was
+// forged made no sense to our ngtcp2.
 //   quic_attack PORT KIND COUNT [--alpn NAME]
 #include <netinet/in.h>
 #include <poll.h>
@@ -105,11 +106,13 @@ Packet late_payload(std::size_t size) {
 
 struct Tally {
   std::uint64_t packets = 0, sent_bytes = 0, received_packets = 0, received_bytes = 0, retries = 0;
+  std::uint64_t connections = 0, confused = 0;
+  std::map<std::uint64_t, std::uint64_t> closes;  // by the error code
 };
 
 class Attacker {
  public:
-  Attacker(std::uint16_t port, std::string alpn) : credentials_(false, std::move(alpn)) {
+  Attacker(std::uint16_t port, std::string alpn) : port_(port), credentials_(false, std::move(alpn)) {
     for (std::uint32_t i = 0; i < sources; ++i) sockets_.push_back(make_socket(first_source + i, port));
   }
 
@@ -157,10 +160,25 @@ class Attacker {
     }
   }
 
-  /// Frames after good handshakes, over several connections since each may send no more than its window.
+  /// Frames after good handshakes, over several connections since each may send no more than its window; over as many
+  /// as it takes where the listener ends those that go too far.
   void frames(std::uint64_t count, const MakeFrame& make) {
-    for (std::size_t i = 0; i < frames_connections && forged_frames < count * (i + 1) / frames_connections; ++i)
-      flood(sockets_[i], count * (i + 1) / frames_connections, make);
+    while (forged_frames < count) {
+      const std::uint64_t before = forged_frames;
+      flood(std::min(count, before + count / frames_connections), make);
+      if (forged_frames == before) throw std::runtime_error("the listener takes no frames any more");
+    }
+  }
+
+  /// Streams of one byte that are reset at once, as many as the listener lets in.
+  void rapid_resets(std::uint64_t count) {
+    const Socket socket = next_socket();
+    Connection connection(socket.fd.get(), socket.local, socket.remote, credentials_, nullptr);
+    confirm(socket, connection);
+    while (forged_frames < count && step(socket, connection)) {
+      while (forged_frames < count && open_and_reset(socket, connection.get())) ++forged_frames;
+    }
+    note_end(connection);
   }
 
   /// Collects what is still coming until nothing has for a while.
@@ -188,6 +206,11 @@ class Attacker {
 
   void send(std::uint64_t source, const Packet& packet) {
     const Socket& from = sockets_[source % sockets_.size()];
+    send(from, packet);
+    receive(from, nullptr);
+  }
+
+  void send(const Socket& from, const Packet& packet) {
     while (::send(from.fd.get(), packet.data(), packet.size(), 0) < 0) {
       if (errno != EAGAIN) checked(-1, "send");
       pollfd writable{from.fd.get(), POLLOUT, 0};
@@ -195,7 +218,6 @@ class Attacker {
     }
     ++tally_.packets;
     tally_.sent_bytes += packet.size();
-    receive(from, nullptr);
   }
 
   void receive(const Socket& socket, Connection* connection) {
@@ -225,23 +247,57 @@ class Attacker {
     return !silent;
   }
 
-  void flood(const Socket& socket, std::uint64_t until, const MakeFrame& make) {
-    Connection connection(socket.fd.get(), socket.local, socket.remote, credentials_, nullptr);
-    while (!connection.handshake_complete())
+  Socket next_socket() {
+    return make_socket(first_source + static_cast<std::uint32_t>(tally_.connections++ % sources), port_);
+  }
+
+  /// Goes on until the listener knows us, and has said what it allows.
+  void confirm(const Socket& socket, Connection& connection) {
+    while (!connection.handshake_confirmed())
       if (!step(socket, connection)) throw std::runtime_error("the listener ended the handshake");
+  }
+
+  void note_end(const Connection& connection) {
+    if (!connection.closed()) return;
+    ngtcp2_connection_close_error reason;
+    ngtcp2_conn_get_connection_close_error(connection.get(), &reason);
+    ++tally_.closes[reason.error_code];
+  }
+
+  void flood(std::uint64_t until, const MakeFrame& make) {
+    const Socket socket = next_socket();
+    Connection connection(socket.fd.get(), socket.local, socket.remote, credentials_, nullptr);
+    confirm(socket, connection);
     connection.open_stream();
     connection.send(UINT32_MAX);
     forge = make;
     try {
       while (forged_frames < until && step(socket, connection)) {
       }
-    } catch (const std::runtime_error& error) {
-      std::cerr << "quic_attack: " << error.what()
-                << std::endl;  // its answers make no sense to ngtcp2, for good reason
+    } catch (const std::runtime_error&) {
+      ++tally_.confused;
     }
     forge = nullptr;
+    note_end(connection);
   }
 
+  /// False: the listener allows no further stream for now.
+  bool open_and_reset(const Socket& socket, ngtcp2_conn* connection) {
+    std::int64_t id = -1;
+    if (ngtcp2_conn_open_bidi_stream(connection, &id, nullptr) != 0) return false;
+    std::uint8_t byte = 0;
+    const ngtcp2_vec data{&byte, 1};
+    ngtcp2_ssize taken = -1;
+    Packet packet(max_packet_bytes);
+    const ngtcp2_ssize size = ngtcp2_conn_writev_stream(connection, nullptr, nullptr, packet.data(), packet.size(),
+                                                        &taken, 0, id, &data, 1, bare_quic::now_ns());
+    if (size < 0) throw std::runtime_error(ngtcp2_strerror(static_cast<int>(size)));
+    packet.resize(static_cast<std::size_t>(size));
+    if (size > 0) send(socket, packet);
+    return ngtcp2_conn_shutdown_stream_write(connection, id, 0) == 0;  // to be told with the next packet
+  }
+
+  std::uint16_t port_;
   bare_quic::Credentials credentials_;
   std::vector<Socket> sockets_;
   Tally tally_;
@@ -258,8 +314,8 @@ Packet path_challenge() {
   return frame;
 }
 
-Packet new_connection_id() {  // each asks to retire all before it
-  static std::uint32_t sequence = 1;
+Packet new_connection_id() {            // each asks to retire all before it
+  static std::uint32_t sequence = 100;  // those of our ngtcp2's own ids are below
   Packet frame = {0x18};
   append_varint(frame, sequence);
   append_varint(frame, sequence);
@@ -273,12 +329,10 @@ Packet new_connection_id() {  // each asks to retire all before it
 Packet retire_connection_id() { return {0x19, 1}; }
 Packet ping() { return {0x01}; }
 
-Packet reset_stream() {  // of streams that were never opened, each once
-  static std::uint32_t stream = 4;
+Packet reset_stream() {  // of one that the listener does not allow
   Packet frame = {0x04};
-  append_varint(frame, stream);
+  append_varint(frame, 1u << 20);
   frame.insert(frame.end(), {7, 0});
-  stream = (stream + 4) % 400;
   return frame;
 }
 
@@ -300,15 +354,15 @@ int run(int argc, char** argv) {
                                                    {"ping", ping},
                                                    {"reset_stream", reset_stream},
                                                    {"stop_and_close", stop_and_close}};
-  const std::map<std::string, void (Attacker::*)(std::uint64_t)> packets = {{"initials", &Attacker::initials},
-                                                                            {"garbage", &Attacker::garbage},
-                                                                            {"unknown", &Attacker::unknown},
-                                                                            {"overtakers", &Attacker::overtakers},
-                                                                            {"mutations", &Attacker::mutations}};
+  const std::map<std::string, void (Attacker::*)(std::uint64_t)> packets = {
+      {"initials", &Attacker::initials},   {"garbage", &Attacker::garbage},
+      {"unknown", &Attacker::unknown},     {"overtakers", &Attacker::overtakers},
+      {"mutations", &Attacker::mutations}, {"rapid_resets", &Attacker::rapid_resets}};
   host::Program program("Attacks a QUIC listener on loopback.");
   program.option("PORT", port).required();
-  program.option("KIND", kind, "initials, overtakers, garbage, unknown, mutations, or a frame's name").required();
-  program.option("COUNT", count, "Packets, or frames").required();
+  program.option("KIND", kind, "initials, overtakers, garbage, unknown, mutations, rapid_resets, or a frame's name")
+      .required();
+  program.option("COUNT", count, "Packets, streams or frames").required();
   program.option("--alpn", alpn).show_default();
   if (const auto code = program.parse(argc, argv)) return *code;
   Attacker attacker(port, alpn);
@@ -319,10 +373,14 @@ int run(int argc, char** argv) {
   }
   attacker.settle();
   const Tally& tally = attacker.tally();
+  std::string closes;
+  for (const auto& [code, times] : tally.closes)
+    closes += (closes.empty() ? "\"" : ", \"") + std::to_string(code) + "\": " + std::to_string(times);
   std::cout << "{\"packets\": " << tally.packets << ", \"sent_bytes\": " << tally.sent_bytes
             << ", \"frames\": " << forged_frames << ", \"received_packets\": " << tally.received_packets
-            << ", \"received_bytes\": " << tally.received_bytes << ", \"retries\": " << tally.retries << "}"
-            << std::endl;
+            << ", \"received_bytes\": " << tally.received_bytes << ", \"retries\": " << tally.retries
+            << ", \"connections\": " << tally.connections << ", \"confused\": " << tally.confused << ", \"closes\": {"
+            << closes << "}}" << std::endl;
   return 0;
 }
 
