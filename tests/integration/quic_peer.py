@@ -1,10 +1,12 @@
 """Runs the built `quic_go_peer` (quic-go) and makes certificates for it and for Ferry."""
+import contextlib
 import json
 import os
 import subprocess
 import sys
+import tempfile
 
-from ferry_process import FERRY, LIMIT_S, Lines, TestCase, run
+from ferry_process import FERRY, LIMIT_S, Lines, TestCase, in_thread, run
 from udp_relay import UdpRelay
 
 USER = os.path.join(os.path.dirname(FERRY), "../tests/quic_user")
@@ -68,6 +70,46 @@ class UserServer:
         self.process.stdout.close()
 
 
+class Dialogue:
+    """`ferry connect` to an echo, while its input goes on. With `qlog=True`, events() tells what its engine did."""
+
+    def __init__(self, test, port, host="127.0.0.1", qlog=False, **options):
+        self.test = test
+        self.directory = None
+        if qlog:
+            self.directory = tempfile.mkdtemp(dir=test.dir)
+            options["qlog"] = self.directory
+        self.process = subprocess.Popen([FERRY, "connect", f"quic://{host}:{port}?{query(options)}"],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        test.addCleanup(self.close)
+
+    def exchange(self, data):
+        """Sends `data` and waits until it has come back."""
+        with in_thread(self._send, data):
+            self.test.assertEqual(self.process.stdout.read(len(data)), data)
+
+    def _send(self, data):
+        self.process.stdin.write(data)
+        self.process.stdin.flush()
+
+    def end(self):
+        self.process.stdin.close()
+        self.test.assertEqual(self.process.wait(LIMIT_S), 0)
+
+    def events(self):
+        """The engine's events, each with name, time and data, after the end."""
+        (log,) = os.listdir(self.directory)
+        with open(os.path.join(self.directory, log)) as records:
+            return [event for event in map(json.loads, filter(None, records.read().split("\x1e"))) if "name" in event]
+
+    def close(self):
+        self.process.kill()
+        self.process.wait(LIMIT_S)
+        for stream in (self.process.stdin, self.process.stdout):
+            with contextlib.suppress(BrokenPipeError):
+                stream.close()
+
+
 def query(options):
     return "&".join(f"{name}={value}" for name, value in options.items())
 
@@ -84,10 +126,10 @@ class QuicTestCase(TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         return self.path(name + ".crt"), self.path(name + ".key")
 
-    def ferry_server(self, service="echo", to=None, **options):
+    def ferry_server(self, service="echo", to=None, host="127.0.0.1", **options):
         """`ferry serve` at a quic address, a relay goes on to `to`; returns it with its port."""
         options = {"alpn": "ferry", "cert": self.cert, "key": self.key, **options}
-        listen = {"descriptor": "quic://127.0.0.1:0", "options": options}
+        listen = {"descriptor": f"quic://{host}:0", "options": options}
         ferry, (descriptor,) = self.serve({"name": "quic", "service": service, "listen": [listen], **({"to": to} if to else {})})
         return ferry, int(descriptor.split("?")[0].rsplit(":", 1)[1])
 
@@ -95,6 +137,9 @@ class QuicTestCase(TestCase):
         """`ferry connect` with `data` as its input, run to its end."""
         options = {"alpn": "ferry", "ca": self.cert, **options}
         return run("connect", f"quic://127.0.0.1:{port}?{query(options)}", stdin=data, timeout=timeout)
+
+    def dialogue(self, port, **options):
+        return Dialogue(self, port, **{"alpn": "ferry", "ca": self.cert, **options})
 
     def user_server(self, **options):
         options = {"alpn": "ferry", "cert": self.cert, "key": self.key, **options}

@@ -1,7 +1,6 @@
 """Runs the built `udp_relay`, a bad network between a client and a server on loopback."""
 import json
 import os
-import signal
 import subprocess
 
 from ferry_process import FERRY, LIMIT_S, Lines
@@ -17,16 +16,32 @@ class UdpRelay:
         for name, value in options.items():
             option = "--" + name.replace("_", "-")
             words += [option] if value is True else [option, str(value)]
-        self.process = subprocess.Popen([PROGRAM, str(port), *words], stdout=subprocess.PIPE)
+        self.process = subprocess.Popen([PROGRAM, str(port), *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.output = Lines(self.process.stdout)
-        self.port = int(self.output.wait_for(r"^listening 127\.0\.0\.1:(\d+)$").group(1))
-        self.rebound = 0
+        self.port = int(self.output.wait_for(r"^listening [\d.]+:(\d+)$").group(1))
+        self.commands = 0
+
+    def command(self, text):
+        """Tells the running relay something; it is in force on return."""
+        self.process.stdin.write(text.encode() + b"\n")
+        self.process.stdin.flush()
+        self.commands += 1
+        self.output.wait_for("^done$", occurrence=self.commands)
 
     def rebind(self):
         """Gives every client a new address towards the server."""
-        self.process.send_signal(signal.SIGUSR1)
-        self.rebound += 1
-        self.output.wait_for("^rebound$", occurrence=self.rebound)
+        self.command("rebind")
+
+    def lose(self, min_bytes):
+        """Loses the next packet towards the server of at least so many bytes."""
+        self.command(f"lose {min_bytes}")
+
+    def mark(self, min_bytes):
+        """Marks the next such packet as having met congestion instead (ECN)."""
+        self.command(f"mark {min_bytes}")
+
+    def set_max_payload(self, max_bytes):
+        self.command(f"max-payload {max_bytes}")
 
     def stop(self):
         """Ends it; returns what happened to packets, {"up": {...}, "down": {...}}."""
@@ -39,4 +54,5 @@ class UdpRelay:
             self.process.terminate()
             self.process.wait(LIMIT_S)
         self.output.join()
+        self.process.stdin.close()
         self.process.stdout.close()

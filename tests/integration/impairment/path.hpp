@@ -13,6 +13,7 @@ namespace ferry::impairment {
 /// Shares are probabilities of each packet; they are drawn independently.
 struct Impairments {
   double loss = 0;
+  bool bleach = false;  ///< ECN marks are cleared, as some old routers do
   double duplicate = 0;
   double flip = 0;      ///< one random bit is inverted
   double truncate = 0;  ///< a random length remains, at least one byte
@@ -26,13 +27,21 @@ struct Impairments {
 struct Counts {
   std::uint64_t arrived = 0, delivered = 0, lost = 0, overflowed = 0, oversized = 0, duplicated = 0, flipped = 0,
                 truncated = 0;
-  std::uint64_t delivered_bytes = 0;
+  std::uint64_t ecn_capable = 0;  ///< of those that arrived
+  std::uint64_t congested = 0;    ///< marked here
+  std::uint64_t delivered_bytes = 0, largest_delivered = 0;
+};
+
+/// The ECN field of the IP header (RFC 3168, section 5).
+enum Ecn : std::uint8_t { ecn_none = 0, ecn_congested = 3, ecn_mask = 3 };
+
+struct Packet {
+  std::vector<std::uint8_t> bytes;
+  std::uint8_t ecn = ecn_none;
 };
 
 class Path {
  public:
-  using Packet = std::vector<std::uint8_t>;
-
   Path(const Impairments& impairments, std::uint64_t seed) : impairments_(impairments), random_(seed) {}
 
   /// @param sender  comes back with the packet
@@ -42,6 +51,12 @@ class Path {
   /// The next packet due by then and its sender.
   std::optional<std::pair<Packet, std::size_t>> take(std::int64_t now_ns);
   const Counts& counts() const { return counts_; }
+  /// From now on.
+  void set_max_payload(std::uint64_t bytes) { impairments_.max_payload = bytes; }
+  /// Loses the next packet of at least so many bytes, which an acknowledgement by itself does not have.
+  void lose_next(std::size_t min_bytes) { lose_next_ = min_bytes; }
+  /// Marks one instead, as a congested router does whose neighbours know ECN.
+  void mark_next(std::size_t min_bytes) { mark_next_ = min_bytes; }
 
  private:
   struct Travelling {
@@ -57,13 +72,16 @@ class Path {
   std::uint64_t below(std::uint64_t bound) {
     return std::uniform_int_distribution<std::uint64_t>(0, bound - 1)(random_);
   }
-  void damage(Packet& packet);
+  void damage(std::vector<std::uint8_t>& bytes);
+  void mark(Packet& packet);
+  static bool takes(std::optional<std::size_t>& order, const Packet& packet);
   std::optional<std::int64_t> pass_bottleneck(std::size_t bytes, std::int64_t now_ns);
 
   Impairments impairments_;
   std::mt19937_64 random_;
   std::int64_t bottleneck_free_ns_ = 0;
   std::uint64_t order_ = 0;
+  std::optional<std::size_t> lose_next_, mark_next_;
   std::priority_queue<Travelling, std::vector<Travelling>, std::greater<>> travelling_;
   Counts counts_;
 };

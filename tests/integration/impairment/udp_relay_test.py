@@ -7,10 +7,14 @@ from ferry_process import LIMIT_S, TestCase
 from udp_relay import UdpRelay
 
 
+ECT0, CE = 2, 3  # RFC 3168, section 5
+
+
 class Relayed(TestCase):
     def udp(self):
         end = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        end.setsockopt(socket.IPPROTO_IP, socket.IP_RECVTOS, 1)
         end.bind(("127.0.0.1", 0))
         end.settimeout(LIMIT_S)
         self.addCleanup(end.close)
@@ -80,6 +84,34 @@ class Relayed(TestCase):
             runs.append(came)
         self.assertEqual(runs[0], runs[1])
         self.assertNotEqual(runs[0], runs[2])
+
+    def carried_marks(self, marks, **options):
+        """What becomes of packets with these ECN fields where the next large one meets congestion."""
+        client, server, relay = self.path(**options)
+        relay.mark(100)
+        carried = []
+        for mark in marks:
+            client.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, mark)
+            client.send(bytes(100))
+            _, ((_, _, tos),), _, _ = server.recvmsg(200, 100)
+            carried.append(tos[0] & 3)
+        counts = relay.stop()["up"]
+        self.assertEqual((counts["ecn_capable"], counts["congested"]), (marks.count(ECT0), carried.count(CE)))
+        return carried
+
+    def test_marks_pass_are_set_or_cleared(self):
+        self.assertEqual(self.carried_marks([0, ECT0, ECT0]), [0, CE, ECT0])
+        self.assertEqual(self.carried_marks([0, ECT0], bleach=True), [0, 0])
+
+    def test_a_path_becomes_narrow_and_loses_one_packet_on_command(self):
+        client, server, relay = self.path()
+        relay.lose(50)
+        relay.set_max_payload(100)
+        for size in (10, 60, 70, 101, 100):
+            client.send(bytes(size))
+        self.assertEqual([len(server.recv(200)) for _ in range(3)], [10, 70, 100])
+        counts = relay.stop()["up"]
+        self.assertEqual((counts["lost"], counts["oversized"], counts["largest_delivered"]), (1, 1, 100))
 
     def test_delay_holds_each_way(self):
         client, server, relay = self.path(delay_ms=30)
