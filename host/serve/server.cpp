@@ -63,7 +63,7 @@ void Server::apply(const std::vector<ServiceConfig>& configs, const std::shared_
       update(*it->second, *kept->second);
       ++it;
     } else {
-      it->second->listener->close();
+      close(*it->second);
       it = slots_.erase(it);
     }
   }
@@ -107,10 +107,10 @@ Server::Fresh Server::listen_at_new(const Slots& wanted) {
     for (const auto& [key, slot] : wanted) {
       if (slots_.contains(key)) continue;
       try {
-        fresh.emplace(key, slot->origin->listen(slot->endpoint));
+        fresh.emplace(key, listen(*slot));
       } catch (const Error& error) {
         if (error.status() != Status::address_in_use || !close_departing(slot->endpoint, wanted, closed)) throw;
-        fresh.emplace(key, slot->origin->listen(slot->endpoint));
+        fresh.emplace(key, listen(*slot));
       }
     }
   } catch (...) {
@@ -128,10 +128,43 @@ bool Server::close_departing(const ResolvedEndpoint& in_favour_of, const Slots& 
     if (wanted.contains(key) || endpoint.scheme != in_favour_of.endpoint.scheme) continue;
     if (endpoint.address != parse_endpoint(slot->listener->descriptor()).address) continue;
     if (std::find(closed.begin(), closed.end(), slot.get()) != closed.end()) continue;
-    slot->listener->close();
+    close(*slot);
     closed.push_back(slot.get());
   }
   return closed.size() > before;
+}
+
+// The clients of a listener that was closed may still hold its address, as all those of a UDP port do. Then the
+// transport that they are of can listen there again, and no other.
+Listener Server::listen(Slot& wanted) const {
+  try {
+    return wanted.origin->listen(wanted.endpoint);
+  } catch (const Error& error) {
+    if (error.status() != Status::address_in_use) throw;
+    for (const Departed& departed : departed_) {
+      const std::shared_ptr<Runtime> origin = departed.origin.lock();
+      if (origin == nullptr || &departed.endpoint.plugin->abi() != &wanted.endpoint.plugin->abi()) continue;
+      ResolvedEndpoint endpoint = wanted.endpoint;
+      endpoint.plugin = departed.endpoint.plugin;
+      endpoint.transport = departed.endpoint.transport;
+      try {
+        Listener listener = origin->listen(endpoint);
+        wanted.origin = origin;
+        wanted.endpoint = std::move(endpoint);
+        return listener;
+      } catch (const Error&) {  // nor has this one left it to its clients
+      }
+    }
+    throw;
+  }
+}
+
+void Server::close(Slot& slot) {
+  slot.listener->close();
+  std::erase_if(departed_, [&slot](const Departed& known) {
+    return known.origin.expired() || known.endpoint.transport == slot.endpoint.transport;
+  });
+  departed_.push_back({slot.origin, slot.endpoint});
 }
 
 void Server::open(Slot& slot, Listener listener) {
@@ -169,26 +202,11 @@ void Server::update(Slot& old, Slot& wanted) {
   log_line(FERRY_LOG_INFO, "reconfigured {}", old.listener->descriptor());
 }
 
-// The old listener's clients may still hold its address, as all those of a UDP port do. Then the transport that they
-// are of can listen there again, and no other.
-Listener Server::listen_instead(const Slot& old, Slot& wanted) {
-  try {
-    return wanted.origin->listen(wanted.endpoint);
-  } catch (const Error& error) {
-    const bool same_code = &old.endpoint.plugin->abi() == &wanted.endpoint.plugin->abi();
-    if (error.status() != Status::address_in_use || !same_code) throw;
-    wanted.origin = old.origin;
-    wanted.endpoint.plugin = old.endpoint.plugin;
-    wanted.endpoint.transport = old.endpoint.transport;
-    return wanted.origin->listen(wanted.endpoint);
-  }
-}
-
 // The same address cannot be listened at twice, so the old listener goes first and comes back when the new one fails.
 void Server::replace(Slot& old, Slot& wanted) {
-  old.listener->close();
+  close(old);
   try {
-    open(old, listen_instead(old, wanted));
+    open(old, listen(wanted));
     old.origin = wanted.origin;
     old.endpoint = wanted.endpoint;
   } catch (const Error& error) {

@@ -55,6 +55,11 @@ class Server {
     std::shared_ptr<ReactorListener> listener;
     ferry_listener* raw = nullptr;  // owned by `listener`
   };
+  // What a closed listener was opened with. Its clients, who keep the runtime, may still hold the address.
+  struct Departed {
+    std::weak_ptr<Runtime> origin;
+    ResolvedEndpoint endpoint;
+  };
   using Slots = std::map<std::string, std::unique_ptr<Slot>>;
   using Fresh = std::map<std::string, Listener>;  // by the key of its slot
   using Services = std::map<std::string, std::shared_ptr<Service>>;
@@ -62,9 +67,10 @@ class Server {
   Slots resolve(const std::vector<ServiceConfig>& configs, const std::shared_ptr<Runtime>& runtime, Services& services);
   Fresh listen_at_new(const Slots& wanted);
   bool close_departing(const ResolvedEndpoint& in_favour_of, const Slots& wanted, std::vector<Slot*>& closed);
+  Listener listen(Slot& wanted) const;
   void open(Slot& slot, Listener listener);
+  void close(Slot& slot);
   void update(Slot& old, Slot& wanted);
-  static Listener listen_instead(const Slot& old, Slot& wanted);
   void replace(Slot& old, Slot& wanted);
   void reopen(Slot& slot);
   void announce(const Slot& slot) const;
@@ -79,6 +85,7 @@ class Server {
   Ledger ended_;                                   // of services that are gone
   bool has_relayed_ = false;
   Slots slots_;
+  std::vector<Departed> departed_;  // one for each transport
 };
 
 }  // namespace ferry::host

@@ -42,10 +42,10 @@ class QuicTestCase(TestCase):
     def echo(self, options, address="127.0.0.1:0"):
         return {"name": "echo", "listen": [f"quic://{address}?{options}"], "service": "echo"}
 
-    def reload(self, ferry, service, pattern):
+    def reload(self, ferry, service, pattern, occurrence=1):
         self.write("app.json", {"services": [service]})
         ferry.signal(signal.SIGHUP)
-        return ferry.log.wait_for(pattern)
+        return ferry.log.wait_for(pattern, occurrence)
 
     def connect(self, descriptor):
         client = Client(self.start("connect", descriptor, stdin=subprocess.PIPE))
@@ -113,6 +113,23 @@ class Reload(QuicTestCase):
         live.echoes("again")
         self.assertEqual(live.end(), 0)
 
+    def test_a_service_that_is_removed_and_comes_back_keeps_its_clients(self):
+        pair = self.keygen()
+        other = {"name": "other", "listen": ["tcp://127.0.0.1:0"], "service": "echo"}
+        ferry, (descriptor, _) = self.serve(self.echo(pair), other)
+        address = descriptor.split("?")[0].removeprefix("quic://")
+        trusting = f"quic://{address}?ca={self.path('srv.crt')}"
+        live = self.connect(trusting)
+        for round in (0, 1):
+            self.reload(ferry, other, "reloaded", 2 * round + 1)
+            self.assertEqual(self.exchange(trusting).returncode, 5)
+            live.echoes(f"without {round}")
+            self.reload(ferry, self.echo(pair, address), "reloaded", 2 * round + 2)
+            done = self.exchange(trusting)
+            self.assertEqual((done.returncode, done.stdout), (0, b"hello"), done.stderr)
+            live.echoes(f"with {round}")
+        self.assertEqual(live.end(), 0)
+
     def test_a_listener_without_a_certificate_is_a_fault_of_the_file(self):
         done = run("serve", self.write("app.json", {"services": [self.echo("alpn=chess")]}))
         self.assertEqual(done.returncode, 3)
@@ -152,14 +169,13 @@ class EarlyData(QuicTestCase):
     def ask(self, descriptor):
         """Whether the server answers through the relay."""
         host, port = descriptor.removeprefix("tcp://").rsplit(":", 1)
-        with socket.create_connection((host, int(port)), LIMIT_S) as client:
-            client.settimeout(LIMIT_S)
-            try:
+        try:
+            with socket.create_connection((host, int(port)), LIMIT_S) as client:  # may be reset before it returns
                 client.sendall(b"hello")
                 client.shutdown(socket.SHUT_WR)
                 return client.makefile("rb").read() == b"hello"
-            except ConnectionError:
-                return False
+        except ConnectionError:
+            return False
 
     def test_a_server_that_wants_another_key_exchange_costs_one_connection_and_not_the_process(self):
         options = self.keygen() + "&early_data=true"
