@@ -147,7 +147,7 @@ PathFigures figures_of(ngtcp2_conn* conn) noexcept {
           stat.cwnd,
           stat.ssthresh,
           stat.bytes_in_flight,
-          stat.max_tx_udp_payload_size,
+          ngtcp2_conn_get_path_max_tx_udp_payload_size(conn),
           stat.delivery_rate_sec,
           stat.pto_count,
           stat.first_rtt_sample_ts != UINT64_MAX};

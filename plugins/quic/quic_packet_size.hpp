@@ -1,12 +1,15 @@
-// How large packets may be on a path within this machine. ngtcp2's own search ends at 1,444 bytes, because that is what
-// the Internet carries; between two processes a packet may be ten times as large, and costs little more than a small
-// one.
+// How large packets may be. ngtcp2's own search ends at 1,444 bytes, because that is what the Internet carries; between
+// two processes a packet may be ten times as large, and costs little more than a small one.
 //
 // A search of one step (RFC 8899): a large packet full of a stream's bytes is the probe. When they are acknowledged and
 // nothing of the stream was lost and no time-out came in between, all packets may be so large. A probe that is lost is
 // lost as any other packet, and is sent again in small ones. What is at the end of a short path may still be a relay to
 // a narrow one: after ten probes in vain nothing more is tried; two time-outs in a row, which on a busy machine say
 // little, begin the search anew; and with another path it is over.
+//
+// Where ngtcp2 searches, the path may become narrower later, and tell nobody: ngtcp2 0.12 would send what is lost again
+// and again, as large as before. So three time-outs in a row end larger packets than every path carries, for good: what
+// such a path carries is found by nothing but more time-outs, and a sixth of the throughput is no reason for these.
 #pragma once
 
 #include <cstddef>
@@ -54,8 +57,10 @@ class PacketSize {
     if (probes(stream)) fail();
   }
   /// Whether a time-out says anything.
-  bool is_at_stake() const noexcept { return state_ == State::probing || state_ == State::found; }
-  void timed_out(std::size_t in_a_row) noexcept {
+  bool is_at_stake() const noexcept { return state_ != State::looking && state_ != State::given_up; }
+  /// @param found_by_ngtcp2  what its search has come to
+  void timed_out(std::size_t in_a_row, std::size_t found_by_ngtcp2) noexcept {
+    if (state_ == State::others && found_by_ngtcp2 > small_bytes && in_a_row >= timeouts_of_black_hole) give_up();
     if (state_ == State::probing && in_a_row > 0) return fail();
     if (state_ != State::found || in_a_row < timeouts_of_broken_path) return;
     current_ = small_bytes;
@@ -69,6 +74,7 @@ class PacketSize {
   enum class State : std::uint8_t { others, looking, probing, found, given_up };
   static constexpr std::uint64_t short_path_ns = 1'000'000;
   static constexpr std::size_t timeouts_of_broken_path = 2;
+  static constexpr std::size_t timeouts_of_black_hole = 3;  // RFC 8899, section 4.3
   static constexpr int max_probes = 10;
 
   void fail() noexcept {

@@ -44,9 +44,9 @@ TEST_CASE("a loss or a time-out in between, or the end of the stream, says nothi
   PacketSize lost = probing();
   lost.acknowledged({4, 50'000, 8});
   PacketSize late = probing();
-  late.timed_out(0);
+  late.timed_out(0, PacketSize::small_bytes);
   CHECK_FALSE(late.may_probe());
-  late.timed_out(1);
+  late.timed_out(1, PacketSize::small_bytes);
   PacketSize ended = probing();
   ended.ended(0);
   CHECK_FALSE(ended.may_probe());
@@ -64,7 +64,7 @@ TEST_CASE("ten probes in vain are enough") {
   for (int i = 0; i < 10; ++i) {
     CHECK(size.may_probe());
     size.probe_sent(PacketSize::large_bytes, {4, 50'000, 7});
-    size.timed_out(1);
+    size.timed_out(1, PacketSize::small_bytes);
   }
   CHECK_FALSE(size.may_probe());
   CHECK(size.is_ours());
@@ -73,9 +73,9 @@ TEST_CASE("ten probes in vain are enough") {
 
 TEST_CASE("two time-outs in a row begin the search anew") {
   PacketSize size = found();
-  size.timed_out(1);
+  size.timed_out(1, PacketSize::small_bytes);
   CHECK(size.current() == PacketSize::large_bytes);
-  size.timed_out(2);
+  size.timed_out(2, PacketSize::small_bytes);
   CHECK(size.current() == PacketSize::small_bytes);
   CHECK(size.may_probe());
 }
@@ -88,4 +88,16 @@ TEST_CASE("another path makes packets small for good") {
   PacketSize not_ours;
   not_ours.path_changed();
   CHECK_FALSE(not_ours.is_ours());
+}
+
+TEST_CASE("three time-outs in a row end what ngtcp2 has found, where that is more than the least") {
+  PacketSize size;
+  size.timed_out(9, PacketSize::small_bytes);
+  CHECK_FALSE(size.is_ours());
+  size.timed_out(2, 1444);
+  CHECK_FALSE(size.is_ours());
+  size.timed_out(3, 1444);
+  CHECK(size.is_ours());
+  CHECK(size.current() == PacketSize::small_bytes);
+  CHECK_FALSE(size.may_probe());
 }

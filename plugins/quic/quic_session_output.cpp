@@ -148,7 +148,9 @@ bool Session::may_probe() const noexcept {
 }
 
 void Session::note_timeouts() noexcept {
-  if (packet_size_.is_at_stake()) packet_size_.timed_out(figures_of(conn_).timeouts_in_a_row);
+  if (!packet_size_.is_at_stake()) return;
+  const PathFigures figures = figures_of(conn_);
+  packet_size_.timed_out(figures.timeouts_in_a_row, figures.max_payload);
 }
 
 /// Writes as much as congestion control and pacing let through. False when the connection failed.
