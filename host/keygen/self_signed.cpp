@@ -102,7 +102,7 @@ void set_serial(gnutls_x509_crt_t certificate) {
   check(gnutls_x509_crt_set_serial(certificate, serial.data(), serial.size()), "set the serial number");
 }
 
-void set_lifetime(gnutls_x509_crt_t certificate, std::chrono::hours life) {
+void set_lifetime(gnutls_x509_crt_t certificate, std::chrono::seconds life) {
   const auto now = std::chrono::system_clock::now();
   const auto at = [](auto time) { return std::chrono::system_clock::to_time_t(time); };
   check(gnutls_x509_crt_set_activation_time(certificate, at(now - std::chrono::hours(1))),
@@ -118,7 +118,7 @@ void set_purposes(gnutls_x509_crt_t certificate) {
   }
 }
 
-Certificate make_certificate(const Key& key, const std::vector<std::string>& names, std::chrono::hours life) {
+Certificate make_certificate(const Key& key, const std::vector<std::string>& names, std::chrono::seconds life) {
   gnutls_x509_crt_t raw = nullptr;
   check(gnutls_x509_crt_init(&raw), "make a certificate");
   Certificate certificate(raw);
@@ -150,7 +150,7 @@ std::string hexadecimal_sha256(const gnutls_datum_t& data) {
 
 }  // namespace
 
-SelfSigned make_self_signed(const std::vector<std::string>& names, std::chrono::hours life) {
+SelfSigned make_self_signed(const std::vector<std::string>& names, std::chrono::seconds life) {
   const Key key = make_key();
   const Certificate certificate = make_certificate(key, names, life);
   Datum key_pem, certificate_pem, certificate_der;

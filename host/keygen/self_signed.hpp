@@ -19,6 +19,6 @@ struct SelfSigned {
 /// @param names  IP addresses and host names, at least one; the first is the subject's common name as well
 /// @param life   from now; the certificate is valid an hour earlier, for peers whose clock is behind
 /// Throws Failure: exit code 2 for a name that is neither, 1 for what GnuTLS reports.
-SelfSigned make_self_signed(const std::vector<std::string>& names, std::chrono::hours life);
+SelfSigned make_self_signed(const std::vector<std::string>& names, std::chrono::seconds life);
 
 }  // namespace ferry::host

@@ -7,40 +7,13 @@
 #include <filesystem>
 #include <fstream>
 
-#include "ferry/sdk/poll_wait.hpp"
 #include "keygen/self_signed.hpp"
 #include "quic_acceptor.hpp"
+#include "quic_test_engine.hpp"
 
 namespace {
 
 using namespace ferry::quic;
-
-constexpr ferry_host quiet_host = {sizeof(ferry_host),
-                                   FERRY_ABI_MAJOR,
-                                   FERRY_ABI_MINOR,
-                                   0,
-                                   [](const ferry_host*, ferry_log_level, const char*) {},
-                                   [](const ferry_host*) { return ferry::plugin::monotonic_ns(); },
-                                   nullptr,
-                                   nullptr};
-
-Settings settings_with(const std::string& certificate, const std::string& key) {
-  std::vector<ferry_value> values(option_count, ferry_value{});
-  const auto text = [&](Option option, const char* value) { values[option] = {0, value, 1, 1}; };
-  const auto number = [&](Option option, std::int64_t value) { values[option] = {value, nullptr, 1, 1}; };
-  text(option_alpn, "ferry");
-  text(option_cert, certificate.c_str());
-  text(option_key, key.c_str());
-  text(option_cc, "cubic");
-  text(option_retry, "auto");
-  number(option_idle_timeout, 30'000'000'000);
-  number(option_handshake_timeout, 10'000'000'000);
-  number(option_sndbuf, 1 << 20);
-  number(option_rcvbuf, 1 << 20);
-  number(option_backlog, 64);
-  const ferry_values abi{sizeof(ferry_values), option_count, sizeof(ferry_value), 0, values.data()};
-  return Settings(ferry::plugin::Options(&abi));
-}
 
 /// A listening port whose packets come from the fuzzer.
 class Port {
@@ -53,7 +26,8 @@ class Port {
     const auto pair = ferry::host::make_self_signed({"localhost"}, std::chrono::hours(24));
     std::ofstream(certificate) << pair.certificate_pem;
     std::ofstream(key) << pair.key_pem;
-    auto settings = std::make_shared<const Settings>(settings_with(certificate, key));
+    auto settings =
+        settings_of({{option_cert, certificate.c_str()}, {option_key, key.c_str()}, {option_retry, "auto"}}, 64);
     auto credentials = std::make_shared<const Credentials>(*settings, true);
     std::filesystem::remove_all(directory);
     local_.storage.ss_family = AF_INET;

@@ -8,10 +8,10 @@
 #include <memory>
 #include <vector>
 
-#include "ferry/sdk/poll_wait.hpp"
 #include "keygen/self_signed.hpp"
 #include "quic_acceptor.hpp"
 #include "quic_test_address.hpp"
+#include "quic_test_engine.hpp"
 #include "support/temporary_directory.hpp"
 
 using namespace ferry;
@@ -21,14 +21,6 @@ namespace {
 
 using Bytes = std::vector<std::uint8_t>;
 
-constexpr ferry_host quiet_host = {sizeof(ferry_host),
-                                   FERRY_ABI_MAJOR,
-                                   FERRY_ABI_MINOR,
-                                   0,
-                                   [](const ferry_host*, ferry_log_level, const char*) {},
-                                   [](const ferry_host*) { return plugin::monotonic_ns(); },
-                                   nullptr,
-                                   nullptr};
 constexpr std::uint64_t second_ns = 1'000'000'000;
 constexpr std::size_t initial_bytes = 1200;
 constexpr std::size_t retry_tag_bytes = 16;  // RFC 9000, section 17.2.5
@@ -67,8 +59,8 @@ class Port {
     const std::string key = (directory_.path() / "key").string();
     std::ofstream(crt) << pair.certificate_pem;
     std::ofstream(key) << pair.key_pem;
-    server_ = settings({{option_cert, crt.c_str()}, {option_key, key.c_str()}, {option_retry, retry}});
-    client_ = settings({{option_ca, crt.c_str()}});
+    server_ = settings_of({{option_cert, crt.c_str()}, {option_key, key.c_str()}, {option_retry, retry}});
+    client_ = settings_of({{option_ca, crt.c_str()}});
     engine_.start();
     acceptor_ = std::make_shared<Acceptor>(engine_, UdpSocket::bound(ipv4_loopback(), false));
     const Engine::Inside inside(engine_);
@@ -101,20 +93,6 @@ class Port {
   }
 
  private:
-  static std::shared_ptr<const Settings> settings(std::vector<std::pair<Option, const char*>> texts) {
-    std::vector<ferry_value> values(option_count, ferry_value{});
-    values[option_alpn] = {0, "ferry", 1, 1};
-    values[option_cc] = {0, "cubic", 1, 1};
-    for (const auto& [option, text] : texts) values[option] = {0, text, 1, 1};
-    values[option_idle_timeout] = {30'000'000'000, nullptr, 1, 1};
-    values[option_handshake_timeout] = {10'000'000'000, nullptr, 1, 1};
-    values[option_sndbuf] = {1 << 20, nullptr, 1, 1};
-    values[option_rcvbuf] = {1 << 20, nullptr, 1, 1};
-    values[option_backlog] = {1024, nullptr, 1, 1};
-    const ferry_values abi{sizeof(ferry_values), option_count, sizeof(ferry_value), 0, values.data()};
-    return std::make_shared<const Settings>(plugin::Options(&abi));
-  }
-
   test::TemporaryDirectory directory_;
   Engine engine_;
   std::shared_ptr<const Settings> server_, client_;

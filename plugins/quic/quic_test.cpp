@@ -13,6 +13,7 @@
 #include <future>
 #include <map>
 #include <string>
+#include <thread>
 
 #include "ferry/identity.hpp"
 #include "ferry/runtime.hpp"
@@ -29,10 +30,10 @@ namespace {
 class World {
  public:
   World() : runtime_(config()) {
-    pair("good", {"localhost", "127.0.0.1"}, 24h);
-    pair("other", {"other.example"}, 24h);
-    pair("namesake", {"localhost", "127.0.0.1"}, 24h);
-    pair("expired", {"localhost", "127.0.0.1"}, -1h);
+    make_pair("good", {"localhost", "127.0.0.1"}, 24h);
+    make_pair("other", {"other.example"}, 24h);
+    make_pair("namesake", {"localhost", "127.0.0.1"}, 24h);
+    make_pair("expired", {"localhost", "127.0.0.1"}, -1h);
   }
 
   Runtime& runtime() { return runtime_; }
@@ -44,6 +45,12 @@ class World {
   }
   std::string trust(const std::string& name) const { return "ca=" + file(name + ".crt"); }
   Listener listen(const std::string& options) { return runtime_.listen("quic://127.0.0.1:0?" + options); }
+  void make_pair(const std::string& name, const std::vector<std::string>& names, std::chrono::seconds life) {
+    const host::SelfSigned made = host::make_self_signed(names, life);
+    std::ofstream(file(name + ".crt")) << made.certificate_pem;
+    std::ofstream(file(name + ".key")) << made.key_pem;
+    fingerprints_[name] = made.certificate_sha256;
+  }
 
  private:
   static Config config() {
@@ -51,13 +58,6 @@ class World {
     out.plugins.plugin_dirs = {FERRY_PLUGIN_DIR};
     return out;
   }
-  void pair(const std::string& name, const std::vector<std::string>& names, std::chrono::hours life) {
-    const host::SelfSigned made = host::make_self_signed(names, life);
-    std::ofstream(file(name + ".crt")) << made.certificate_pem;
-    std::ofstream(file(name + ".key")) << made.key_pem;
-    fingerprints_[name] = made.certificate_sha256;
-  }
-
   test::TemporaryDirectory directory_;
   Runtime runtime_;
   std::map<std::string, std::string> fingerprints_;
@@ -413,6 +413,41 @@ TEST_CASE("a session is resumed for the same server and rules, and only where no
   Listener mutual = world.listen(world.identity("good") + "&client_ca=" + world.file("other.crt"));
   CHECK_FALSE(resumed(mutual, trust + "&" + world.identity("other")));
   CHECK_FALSE(resumed(mutual, trust + "&" + world.identity("other")));
+}
+
+TEST_CASE("a chain that was found valid is so for the same name and CA only, and until it expires") {
+  World world;
+  const auto with = [](const std::string& trust) { return trust + "&resumption=false"; };
+  const auto refusal = [&](const std::string& descriptor) {
+    return std::string(error_of([&] { world.runtime().connect_stream(descriptor, 10s); }).what());
+  };
+  world.make_pair("named", {"localhost"}, 24h);
+  Listener named = world.listen(world.identity("named"));
+  const std::string by_address = at(named, with(world.trust("named")));
+  std::string by_name = by_address;
+  by_name.replace(by_name.find("127.0.0.1"), 9, "localhost");
+  for (int i = 0; i < 2; ++i) {
+    world.runtime().connect_stream(by_name, 10s).close();
+    CHECK(refusal(by_address).find("not for '127.0.0.1'") != std::string::npos);
+    CHECK(refusal(at(named, with(world.trust("other")))).find("issuer that is not trusted") != std::string::npos);
+  }
+
+  world.make_pair("brief", {"localhost", "127.0.0.1"}, 3s);
+  Listener brief = world.listen(world.identity("brief"));
+  const std::string client = at(brief, with(world.trust("brief")));
+  const auto start = std::chrono::steady_clock::now();
+  bool expired = false;
+  for (int connects = 0; !expired && std::chrono::steady_clock::now() - start < 30s; ++connects) {
+    try {
+      world.runtime().connect_stream(client, 10s).close();
+      std::this_thread::sleep_for(50ms);
+    } catch (const Error& error) {
+      CHECK(connects > 0);
+      CHECK(std::string(error.what()).find("expired on") != std::string::npos);
+      expired = true;
+    }
+  }
+  CHECK(expired);
 }
 
 TEST_CASE("a host opens streams and datagrams, and learns the peer's codes") {

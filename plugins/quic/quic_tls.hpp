@@ -20,6 +20,7 @@
 #include "quic_options.hpp"
 #include "quic_replay.hpp"
 #include "quic_tickets.hpp"
+#include "quic_verified_chains.hpp"
 
 namespace ferry::quic {
 
@@ -58,6 +59,8 @@ class Credentials {
   const std::array<std::uint8_t, 32>& reset_secret() const noexcept { return reset_secret_; }
   /// Of servers that were verified with these; another CA starts anew.
   Tickets& tickets() const noexcept { return tickets_; }
+  /// Of peers, found valid with these. Inside the engine.
+  VerifiedChains& verified_chains() const noexcept { return verified_chains_; }
 
  private:
   void load(const Settings& settings, bool server);
@@ -70,6 +73,7 @@ class Credentials {
   mutable ReplayMemory replay_memory_;
   std::array<std::uint8_t, 32> reset_secret_{};
   mutable Tickets tickets_;
+  mutable VerifiedChains verified_chains_;
 };
 
 /// What a peer must prove.
@@ -139,7 +143,11 @@ class TlsSession {
   static TlsSession& of(gnutls_session_t session) noexcept;
   int refuse(Alert alert, std::string problem, std::string_view told = {});
   int check_pins(const gnutls_datum_t& certificate);
-  int check_chain(const gnutls_datum_t& certificate);
+  int check_chain(std::span<const gnutls_datum_t> chain);
+  /// The verdict in full, GnuTLS's bits; `expiry`: when the first of the certificates that it rests on expires.
+  int verify_chain(unsigned& status, std::time_t& expiry);
+  int refuse_chain(unsigned status, const gnutls_datum_t& certificate);
+  bool is_stapled(std::size_t certificates) const noexcept;
 
   const std::shared_ptr<const Credentials> credentials_;
   const Settings& settings_;
