@@ -44,6 +44,11 @@ bool is_cut(int error) noexcept {
   }
 }
 
+bool set_nonblocking(int fd, bool on) noexcept {
+  int value = on ? 1 : 0;
+  return ::ioctl(fd, FIONBIO, &value) == 0;
+}
+
 /// What splice says of descriptors that it cannot join.
 bool is_of_no_pipe(int error) noexcept { return error == EINVAL || error == EBADF || error == ESPIPE; }
 
@@ -145,20 +150,32 @@ void StreamSocket::reset_on_close() noexcept {
 /// True when the coming call may sleep by itself, for longest_ns at most: the socket blocks (every other call says
 /// MSG_DONTWAIT) and gives up after nap_ns, all well before the deadline.
 bool StreamSocket::may_nap(std::int64_t deadline_ns, std::int64_t longest_ns) noexcept {
-  if (kind_ != Kind::local || deadline_ns == FERRY_NO_WAIT) return false;
-  Nap nap = nap_.load(std::memory_order_relaxed);
+  if (deadline_ns == FERRY_NO_WAIT) return false;
+  const Nap nap = nap_.load(std::memory_order_relaxed);
   if (nap == Nap::impossible || interrupted_.load(std::memory_order_relaxed)) return false;
   if (deadline_ns != FERRY_FOREVER && deadline_ns < monotonic_ns() + 2 * longest_ns) return false;
-  if (nap == Nap::possible) return true;
-  if (!nap_.compare_exchange_strong(nap, Nap::possible, std::memory_order_relaxed)) return false;
-  // In this order: whoever naps before all of it is done does not sleep.
-  const timeval limit{0, nap_ns / 1000};
-  const int flags = ::fcntl(fd(), F_GETFL);
-  const bool ready = ::setsockopt(fd(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) == 0 &&
-                     ::setsockopt(fd(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) == 0 && flags >= 0 &&
-                     ::fcntl(fd(), F_SETFL, flags & ~O_NONBLOCK) == 0;
-  if (!ready) nap_.store(Nap::impossible, std::memory_order_relaxed);
-  return ready;
+  return nap == Nap::possible || prepare_naps();
+}
+
+bool StreamSocket::prepare_naps() noexcept {
+  const std::lock_guard lock(nap_change_);
+  if (nap_.load(std::memory_order_relaxed) == Nap::unprepared) {
+    // In this order: whatever sleeps because O_NONBLOCK is gone sleeps for nap_ns at most.
+    const timeval limit{0, nap_ns / 1000};
+    const bool ready = ::setsockopt(fd(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) == 0 &&
+                       ::setsockopt(fd(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) == 0 &&
+                       set_nonblocking(fd(), false);
+    nap_.store(ready ? Nap::possible : Nap::impossible, std::memory_order_release);  // pairs with the load in end_naps
+  }
+  return nap_.load(std::memory_order_relaxed) == Nap::possible;
+}
+
+void StreamSocket::end_naps() noexcept {
+  // Pairs with the release stores: the socket has O_NONBLOCK by then.
+  if (nap_.load(std::memory_order_acquire) == Nap::impossible) return;
+  const std::lock_guard lock(nap_change_);
+  if (nap_.load(std::memory_order_relaxed) == Nap::possible) (void)set_nonblocking(fd(), true);
+  nap_.store(Nap::impossible, std::memory_order_release);  // pairs with the load above
 }
 
 /// Nothing can be written any more: a writer in its nap is being told so.
@@ -167,13 +184,8 @@ bool StreamSocket::peer_is_gone() const noexcept {
   return ::poll(&entry, 1, 0) > 0 && (entry.revents & POLLHUP) != 0;
 }
 
-bool StreamSocket::may_splice_out() noexcept {
-  Nap nap = Nap::unprepared;
-  return kind_ != Kind::local || nap_.compare_exchange_strong(nap, Nap::impossible, std::memory_order_relaxed) ||
-         nap == Nap::impossible;
-}
-
 std::int64_t StreamSocket::receive_into(int pipe, std::uint64_t size) noexcept {
+  end_naps();
   bool of_the_pipe = false;
   const std::int64_t received = read_with(FERRY_NO_WAIT, [&] {
     const ssize_t moved = splice_without_signal(fd(), pipe, size);
@@ -184,7 +196,7 @@ std::int64_t StreamSocket::receive_into(int pipe, std::uint64_t size) noexcept {
 }
 
 std::int64_t StreamSocket::send_from(int pipe, std::uint64_t size) noexcept {
-  if (!may_splice_out()) return FERRY_UNSUPPORTED;
+  end_naps();
   bool of_the_pipe = false;
   const std::int64_t sent = write_with(FERRY_NO_WAIT, [&] {
     const ssize_t moved = splice_without_signal(pipe, fd(), size);

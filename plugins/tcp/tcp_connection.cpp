@@ -33,6 +33,7 @@ void TcpConnection::effective(ferry_value* values, std::uint32_t count) const {
 std::int64_t TcpConnection::send_file(int file, std::uint64_t offset, std::uint64_t size,
                                       std::int64_t deadline_ns) noexcept {
   if (size == 0) return 0;
+  stream_.end_naps();
   bool unsupported = false;
   const std::int64_t sent = stream_.write_with(deadline_ns, [&] {
     const ssize_t result = send_file_without_signal(stream_.fd(), file, offset,

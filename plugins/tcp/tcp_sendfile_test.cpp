@@ -3,6 +3,8 @@
 #include <signal.h>
 #include <sys/mman.h>
 
+#include <algorithm>
+
 #include "tcp_test_support.hpp"
 
 using namespace ferry::tcp;
@@ -98,6 +100,25 @@ TEST_CASE_FIXTURE(DeadlySigpipe, "sending waits for room until the deadline or a
     pair.client.interrupt();
   }
   CHECK(status == FERRY_INTERRUPTED);
+}
+
+TEST_CASE_FIXTURE(DeadlySigpipe, "a try sleeps as little after a read that slept in the kernel as before it") {
+  Pair pair;
+  {
+    char byte = 0;
+    Sleeper reader([&] { CHECK(pair.client.read(&byte, 1) == 1); });
+    reader.asleep();
+    CHECK(pair.server.write("x", 1) == 1);
+  }
+  const UniqueFd file = file_with(std::string(1 << 20, 'f'));
+  std::int64_t shortest_ns = INT64_MAX;  // of a few, since this thread may be kept from running
+  for (int refused = 0; refused < 5;) {
+    const std::int64_t before_ns = ferry::plugin::monotonic_ns();
+    if (send_file(pair.client, file.get(), 0, 1 << 20, FERRY_NO_WAIT) > 0) continue;
+    shortest_ns = std::min(shortest_ns, ferry::plugin::monotonic_ns() - before_ns);
+    ++refused;
+  }
+  CHECK(shortest_ns < 15 * millisecond_ns);  // a nap takes 50 ms
 }
 
 TEST_CASE_FIXTURE(DeadlySigpipe, "no signal comes of sending to a peer that is gone or after a half-close") {

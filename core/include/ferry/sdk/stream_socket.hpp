@@ -1,13 +1,16 @@
 // The engine of a connection over a connected, non-blocking stream socket; the tcp and uds plugins embed it.
 //
 // Each operation is tried first and sleeps in poll(2) only when the kernel says EAGAIN: one system call while data
-// flows or the core spins, three when it must sleep. A blocking recv would save two of them, some hundred nanoseconds
-// of a sleep that costs tens of microseconds, but only a signal could interrupt it. Nothing is allocated or locked.
+// flows or the core spins, three when it must sleep. A blocking recv would save two of them, but only a signal could
+// interrupt it. Nothing is allocated, and nothing is locked but for the first nap and the end of all naps.
 //
-// A `local` reader naps in recv for its first 50 ms all the same, and only then sleeps in poll: being woken out of poll
-// costs 2 to 3 us more than out of recv, a twentieth of a round trip. A writer naps in send, which goes on filling the
-// buffer as often as the peer empties it; otherwise each bufferful costs three system calls, a third of the throughput.
-// An interrupt that falls into a nap is noticed at its end, which for a write is after four buffers at the latest.
+// A reader naps in recv for its first 50 ms all the same, and only then sleeps in poll: being woken out of poll costs 2
+// to 3 us more than out of recv, a twentieth of a round trip. A writer naps in send, which goes on filling the buffer
+// as often as the peer empties it; otherwise each bufferful costs three system calls, a third of the throughput. An
+// interrupt that falls into a nap is noticed at its end, which for a write is after four buffers at the latest.
+//
+// To nap, the socket loses O_NONBLOCK: every call that must not sleep says MSG_DONTWAIT. What cannot say that, splice
+// and sendfile, ends the naps first. The flag is then set for good, and a call on its way into a nap does not sleep.
 //
 // Linux reports a reset once, to whichever direction asks first; the other direction then sees an end of stream. So a
 // reset that the writer met is kept for the reader, who would otherwise take it for a peer that finished in order.
@@ -19,6 +22,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstdint>
+#include <mutex>
 
 #include "ferry/abi.h"
 #include "ferry/sdk/interrupt.hpp"
@@ -37,7 +41,7 @@ class StreamSocket {
     network  ///< bytes written wait in our own queue for the peer's acknowledgement
   };
 
-  /// Takes a connected SOCK_STREAM socket with O_NONBLOCK set; a `local` one loses the flag at the first nap.
+  /// Takes a connected SOCK_STREAM socket with O_NONBLOCK set, which it loses at the first nap.
   StreamSocket(UniqueFd socket, Kind kind) noexcept : socket_(std::move(socket)), kind_(kind) {}
 
   int fd() const noexcept { return socket_.get(); }
@@ -60,16 +64,19 @@ class StreamSocket {
   /// Makes the coming close cut a `network` connection with a reset; `local` ones have none to send. [owner]
   void reset_on_close() noexcept;
 
-  /// ferry.splice/1's receive: moves what came into `pipe`. A `network` socket itself must have O_NONBLOCK. [reader]
+  /// ferry.splice/1's receive: moves what came into `pipe`. Ends the naps. [reader]
   std::int64_t receive_into(int pipe, std::uint64_t size) noexcept;
 
-  /// ferry.splice/1's send: moves what is in `pipe` to the peer. Unsupported once a call has napped, since splice has
-  /// nothing like MSG_DONTWAIT; and none naps any more once this has succeeded. [writer]
+  /// ferry.splice/1's send: moves what is in `pipe` to the peer. Ends the naps. [writer]
   std::int64_t send_from(int pipe, std::uint64_t size) noexcept;
 
+  /// From now on the socket has O_NONBLOCK, and no later call naps: for system calls that have nothing like
+  /// MSG_DONTWAIT. Costs next to nothing when repeated. [any-thread]
+  void end_naps() noexcept;
+
   /// Runs `call`, any non-blocking system call that receives (returns ssize_t, sets errno), as `read` does: sleeps on
-  /// EAGAIN, repeats, maps errors. 0 from the call is the end of the stream. On a `local` socket the call itself says
-  /// MSG_DONTWAIT: a reader's nap clears O_NONBLOCK, for both directions. [reader]
+  /// EAGAIN, repeats, maps errors. 0 from the call is the end of the stream. Where `read` or `write` are used as well,
+  /// whose naps clear O_NONBLOCK, the call says MSG_DONTWAIT, or `end_naps` came before. [reader]
   template <class Call>
   std::int64_t read_with(std::int64_t deadline_ns, Call&& call) noexcept;
 
@@ -82,7 +89,7 @@ class StreamSocket {
   enum class Nap : std::uint8_t { unprepared, possible, impossible };
 
   bool may_nap(std::int64_t deadline_ns, std::int64_t longest_ns) noexcept;
-  bool may_splice_out() noexcept;
+  bool prepare_naps() noexcept;
   bool peer_is_gone() const noexcept;
 
   ferry_status wait(short events, std::int64_t deadline_ns) noexcept {
@@ -96,11 +103,12 @@ class StreamSocket {
   UniqueFd socket_;
   Interrupt interrupt_;
   const Kind kind_;
-  bool reader_met_reset_ = false;          // the reader's own
-  bool write_shut_ = false;                // the writer's own
-  std::atomic<Nap> nap_{Nap::unprepared};  // who changes it first decides; a flag of the socket follows, nothing else
-  std::uint64_t nap_bytes_ = 0;            // of one send, the writer's own
-  std::atomic<bool> interrupted_{false};   // keeps later calls from a nap
+  bool reader_met_reset_ = false;  // the reader's own
+  bool write_shut_ = false;        // the writer's own
+  std::atomic<Nap> nap_{Nap::unprepared};
+  std::mutex nap_change_;                 // of nap_ and of the socket's O_NONBLOCK, which `possible` alone lacks
+  std::uint64_t nap_bytes_ = 0;           // of one send, the writer's own
+  std::atomic<bool> interrupted_{false};  // keeps later calls from a nap
   std::atomic<Writer> writer_{Writer::idle};
 };
 
