@@ -29,9 +29,9 @@ class PluginChecker {
   }
 
   /// Links may be those of another program, whose files need not be there for us; services are our own.
-  enum class Whose { anybody, ours };
-  void check_endpoints(const std::vector<ConfiguredEndpoint>& endpoints, Whose whose) {
-    for (const ConfiguredEndpoint& configured : endpoints) check_endpoint(configured, whose);
+  enum class Use { link, listen, connect };
+  void check_endpoints(const std::vector<ConfiguredEndpoint>& endpoints, Use use) {
+    for (const ConfiguredEndpoint& configured : endpoints) check_endpoint(configured, use);
   }
 
  private:
@@ -55,7 +55,7 @@ class PluginChecker {
     for (std::string& message : found) problems_.add(location, std::move(message));
   }
 
-  void check_endpoint(const ConfiguredEndpoint& configured, Whose whose) {
+  void check_endpoint(const ConfiguredEndpoint& configured, Use use) {
     if (configured.endpoint.scheme == local_scheme) return;
     const Plugin* const plugin = find(configured.endpoint.scheme, configured.location);
     if (plugin == nullptr) return;
@@ -69,15 +69,17 @@ class PluginChecker {
       check(*plugin, {option.name, option.value, OptionSource::descriptor, {}, SettingForm::text, configured.is_hidden},
             configured.location);
     }
-    check_together(*plugin, configured, whose);
+    check_together(*plugin, configured, use);
   }
 
   /// What only the plugin can say, of all options at once and of the files that they name; opens no endpoint.
-  void check_together(const Plugin& plugin, const ConfiguredEndpoint& configured, Whose whose) {
+  void check_together(const Plugin& plugin, const ConfiguredEndpoint& configured, Use use) {
     std::vector<std::string> known;
     const std::vector<OptionSetting> settings = settings_of(config_, plugin, configured);
     const OptionValues options = OptionValues::resolve(plugin.options(), settings, known, core_options());
     if (!known.empty()) return;  // told one by one
+    const std::string missing = use == Use::listen ? options.missing_to_listen() : "";
+    if (!missing.empty()) problems_.add(configured.location, missing);
     try {
       const TransportHandle transport = create_transport(plugin, options);
       if (!FERRY_HAS(transport->ops, ferry_transport_ops, effective)) return;
@@ -87,7 +89,7 @@ class PluginChecker {
         return transport->ops->effective(transport.get(), &values, granted.data(), options.size(), error);
       });
     } catch (const Error& error) {
-      if (whose == Whose::anybody && error.status() != Status::invalid) return;
+      if (use == Use::link && error.status() != Status::invalid) return;
       // The plugin's words may have values in them, and those of variables stay out of messages.
       const bool hidden =
           std::any_of(settings.begin(), settings.end(), [](const OptionSetting& setting) { return setting.is_hidden; });
@@ -130,10 +132,10 @@ void check_against_plugins(const Config& config, Registry& registry, ConfigProbl
   warn_of_strangers(config.plugins, registry);
   PluginChecker checker(config, registry, problems);
   for (const auto& [scheme, settings] : config.transports) checker.check_settings(scheme, settings);
-  for (const auto& [name, link] : config.links) checker.check_endpoints(link.endpoints, PluginChecker::Whose::anybody);
+  for (const auto& [name, link] : config.links) checker.check_endpoints(link.endpoints, PluginChecker::Use::link);
   for (const ServiceConfig& service : config.services) {
-    checker.check_endpoints(service.listen, PluginChecker::Whose::ours);
-    if (service.to_link.empty()) checker.check_endpoints(service.to, PluginChecker::Whose::ours);
+    checker.check_endpoints(service.listen, PluginChecker::Use::listen);
+    if (service.to_link.empty()) checker.check_endpoints(service.to, PluginChecker::Use::connect);
   }
 }
 

@@ -281,6 +281,15 @@ OptionValues OptionValues::resolve(OptionTable table, std::span<const OptionSett
   return out;
 }
 
+std::string OptionValues::missing_to_listen() const {
+  for (std::uint32_t i = 0; i < size(); ++i) {
+    const ferry_option& row = table_[i];
+    if ((row.flags & FERRY_OPTION_NEEDED) == 0 || values_[i].is_set != 0) continue;
+    return "listening needs the option '" + std::string(row.name) + "': " + row.help;
+  }
+  return {};
+}
+
 void OptionValues::keep_text(std::uint32_t index, const std::string& text) {
   texts_[index] = text;
   if (values_[index].text != nullptr) values_[index].text = texts_[index].c_str();

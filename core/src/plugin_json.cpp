@@ -64,7 +64,8 @@ ordered_json option_json(const ferry_option& row) {
   json["flags"] = names_of(row.flags, {{FERRY_OPTION_RELOADABLE, "reloadable"},
                                        {FERRY_OPTION_CONNECT, "connect"},
                                        {FERRY_OPTION_LISTEN, "listen"},
-                                       {FERRY_OPTION_SECRET, "secret"}});
+                                       {FERRY_OPTION_SECRET, "secret"},
+                                       {FERRY_OPTION_NEEDED, "needed"}});
   json["help"] = row.help;
   return json;
 }

@@ -93,6 +93,8 @@ Listener Runtime::listen(const ConfiguredEndpoint& endpoint) { return listen(res
 
 Listener Runtime::listen(const ResolvedEndpoint& endpoint) {
   const std::string descriptor = endpoint.endpoint.to_string();
+  const std::string missing = endpoint.options.missing_to_listen();
+  if (!missing.empty()) throw Error(Status::invalid, "listen", descriptor, missing);
   ferry_error error = empty_error();
   ferry_listener* made = nullptr;
   const ferry_values values = endpoint.options.abi();

@@ -76,8 +76,11 @@ constexpr std::array<ferry_option, option_count> option_table = {
     row::text("server_name", nullptr, "name to ask for and to verify; the address's host when unset", connecting),
     row::text("ca", nullptr, "file of CA certificates (PEM) that servers are verified with, instead of the system's",
               connecting),
-    row::text("cert", nullptr,
-              "file of our certificate chain (PEM); a listener needs one, a client where the server asks for it", both),
+    row::text(
+        "cert", nullptr,
+        "file of our certificate chain (PEM), which a client needs only where the server asks for it; 'ferry keygen' "
+        "makes cert and key for trying out",
+        both | FERRY_OPTION_NEEDED),
     row::text("key", nullptr, "file of the private key to cert (PEM); the same file when unset", both),
     row::text(
         "pin", nullptr,

@@ -33,15 +33,17 @@ constexpr ferry_option row(ferry_option_type type, const char* name, const char*
           "help"};
 }
 
-constexpr std::array<ferry_option, 8> rows{row(FERRY_OPTION_BOOL, "nodelay", "true", 0, 1),
-                                           row(FERRY_OPTION_INTEGER, "backlog", "128", -5, 4096),
-                                           row(FERRY_OPTION_SIZE, "sndbuf", "256KiB", 1024, 1 << 30),
-                                           row(FERRY_OPTION_DURATION, "timeout", "20ms", 0, 3'600'000'000'000),
-                                           row(FERRY_OPTION_TEXT, "owner", nullptr, 0, 8),
-                                           row(FERRY_OPTION_CHOICE, "colour", "red", 0, 0),
-                                           row(FERRY_OPTION_MODE, "mode", "0600", 0, 0777),
-                                           row(FERRY_OPTION_TEXT, "token", nullptr, 0, 8, FERRY_OPTION_SECRET)};
-enum : std::uint32_t { nodelay, backlog, sndbuf, timeout, owner, colour, mode, token };
+constexpr std::array<ferry_option, 9> rows{
+    row(FERRY_OPTION_BOOL, "nodelay", "true", 0, 1),
+    row(FERRY_OPTION_INTEGER, "backlog", "128", -5, 4096),
+    row(FERRY_OPTION_SIZE, "sndbuf", "256KiB", 1024, 1 << 30),
+    row(FERRY_OPTION_DURATION, "timeout", "20ms", 0, 3'600'000'000'000),
+    row(FERRY_OPTION_TEXT, "owner", nullptr, 0, 8),
+    row(FERRY_OPTION_CHOICE, "colour", "red", 0, 0),
+    row(FERRY_OPTION_MODE, "mode", "0600", 0, 0777),
+    row(FERRY_OPTION_TEXT, "token", nullptr, 0, 8, FERRY_OPTION_SECRET),
+    row(FERRY_OPTION_TEXT, "cert", nullptr, 0, 8, FERRY_OPTION_LISTEN | FERRY_OPTION_NEEDED)};
+enum : std::uint32_t { nodelay, backlog, sndbuf, timeout, owner, colour, mode, token, cert };
 
 OptionTable table() { return {rows.data(), static_cast<std::uint32_t>(rows.size()), sizeof(ferry_option)}; }
 
@@ -258,4 +260,12 @@ TEST_CASE("the core's own options have sound defaults and ranges") {
     (void)OptionValues::resolve(ferry::core_options(), {&setting, 1}, problems);
   }
   CHECK(problems.size() == 4);
+}
+
+TEST_CASE("an option that listening needs is missed by name, with its help") {
+  std::vector<std::string> problems;
+  CHECK(OptionValues::resolve(table(), {}, problems).missing_to_listen() == "listening needs the option 'cert': help");
+  const OptionSetting given{"cert", "file", OptionSource::descriptor, {}};
+  CHECK(OptionValues::resolve(table(), {&given, 1}, problems).missing_to_listen().empty());
+  CHECK(problems.empty());
 }

@@ -72,6 +72,9 @@ void option_table_is_sound(Context& context) {
             " is a choice of nothing");
     require((row.flags & (FERRY_OPTION_CONNECT | FERRY_OPTION_LISTEN)) != 0, row.name,
             " has an effect neither on connect nor on listen");
+    require((row.flags & FERRY_OPTION_NEEDED) == 0 ||
+                ((row.flags & FERRY_OPTION_LISTEN) != 0 && row.default_text == nullptr),
+            row.name, " is needed to listen, where it has no effect or a default");
     if (row.default_text == nullptr) continue;
     ferry_value value{};
     std::string problem;

@@ -104,7 +104,7 @@ class Reports(TestCase):
         self.assertEqual(run("keygen", "--out", pair).returncode, 0)
         self.assertEqual(run("keygen", "--out", self.path("other")).returncode, 0)
         cert = f"cert={pair}.crt&key={pair}.key"
-        bad = {"quic://127.0.0.1:0?pin=zz": "pin",
+        bad = {f"quic://127.0.0.1:0?{cert}&pin=zz": "pin",
                f"quic://127.0.0.1:0?cert={pair}.crt&key={self.path('other')}.key": "pair.crt",
                f"quic://127.0.0.1:0?{cert}&client_ca=/missing/ca": "client_ca /missing/ca: No such file",
                f"quic://127.0.0.1:0?cert=/missing/crt&key={pair}.key": "cert /missing/crt: No such file",
@@ -122,6 +122,19 @@ class Reports(TestCase):
                                                      "b": {"endpoints": ["quic://127.0.0.1:1?pin=zz"]}}})
         report = json.loads(run("check", config, "--json").stdout)
         self.assertEqual([p["pointer"] for p in report["problems"]], ["/links/b/endpoints/0"])
+
+    def test_what_listening_needs_is_told_by_check_and_by_listen_in_the_same_words(self):
+        words = "listening needs the option 'cert': file of our certificate chain (PEM)"
+        service = {"name": "a", "listen": ["quic://127.0.0.1:0"], "service": "relay", "to": "quic://127.0.0.1:1"}
+        config = self.write("app.json", {"services": [service], "links": {"b": {"endpoints": ["quic://127.0.0.1:1"]}}})
+        done = run("check", config, "--json")
+        self.assertEqual(done.returncode, 3)
+        (problem,) = json.loads(done.stdout)["problems"]  # whoever connects needs none
+        self.assertEqual(problem["pointer"], "/services/0/listen/0")
+        self.assertIn(words, problem["message"])
+        done = run("listen", "quic://127.0.0.1:0")
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertIn(words, done.stderr.decode())
 
     def test_check_warns_of_a_policy_that_fits_no_file(self):
         config = self.write("app.json", {"plugins": {"allow": ["tpc"]}, "plugin_dirs": ["absent"]})
