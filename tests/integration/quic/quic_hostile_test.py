@@ -16,7 +16,7 @@ ATTACK = os.path.join(os.path.dirname(FERRY), "../tests/quic_attack")
 FULL = "QUIC_FULL" in os.environ
 PACKETS = 100_000 if FULL else 3_000
 FRAMES = 1_000_000 if FULL else 30_000
-BELIEVED_LIMIT = (256 if not os.environ.get("FERRY_SANITIZE") else 1024) << 20  # of 1,024 handshakes (backlog)
+BELIEVED_LIMIT = 200_000_000 if not os.environ.get("FERRY_SANITIZE") else 1 << 30  # of 1,024 handshakes (backlog)
 MEMORY_LIMIT = (64 if not os.environ.get("FERRY_SANITIZE") else 512) << 20  # of growth, whatever comes
 FLOOD_LIMIT = (16 if not os.environ.get("FERRY_SANITIZE") else 512) << 20  # of growth by frames of those who were let in
 
