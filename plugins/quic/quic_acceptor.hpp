@@ -56,6 +56,8 @@ class Acceptor final : public std::enable_shared_from_this<Acceptor>, public Pac
   void hand_out(Session& session);
   /// Its handshake is through: the client is where it says.
   void proven(Session& session) noexcept { std::erase(pending_, &session); }
+  /// None is under way.
+  bool has_no_handshake() const noexcept { return pending_.empty(); }
   void refused(Session& session);
   void ended(Session& session) noexcept;
 

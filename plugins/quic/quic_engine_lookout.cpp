@@ -129,7 +129,11 @@ void Engine::handle_events(std::span<const epoll_event> events, bool leads) {
         watch_writable(*registered.socket, false);
         registered.handler->on_writable();
       }
-      (void)registered.socket->receive(*receive_buffers_, *registered.handler, looked_at_);
+      const std::size_t messages = registered.socket->receive(*receive_buffers_, *registered.handler, looked_at_);
+      // What followed while we computed is acknowledged together.
+      if (messages > 0 && registered.handler->expects_more()) {
+        (void)registered.socket->receive(*receive_buffers_, *registered.handler, looked_at_);
+      }
     }
   }
   expire(looked_at_);

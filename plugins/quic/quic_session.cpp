@@ -313,6 +313,7 @@ void Session::accept(std::shared_ptr<Acceptor> acceptor, const Arrival& arrival,
   rules.pins = settings_->pins;
   acceptor_ = std::move(acceptor);
   make_tls(std::move(credentials), std::move(rules));
+  if (acceptor_->has_no_handshake()) tls_->send_in_halves();
   local_ = arrival.packet.local;
   remote_ = arrival.packet.remote;
   const std::uint64_t now = now_ns();
@@ -375,6 +376,7 @@ void Session::on_packet(const Packet& packet, std::uint64_t now) {
   const int result = read_packet(conn_, path, packet.ecn, packet.bytes, now, stops);
   for (const StopSending& stop : stops) peer_stopped(stop);  // first: the packet may end the connection as well
   if (result != 0) return read_failed(result, now);
+  if (tls_->is_halfway() && !send_flight_in_halves(now)) return;
   if (protocol_missing_) {
     const std::string text =
         server_ ? "the client names no application protocol" : "the server chose no application protocol";
@@ -386,6 +388,18 @@ void Session::on_packet(const Packet& packet, std::uint64_t now) {
   }
   if (any_blocked_) unblock();
   engine_.flush_later(*this);
+}
+
+/// False when the connection failed.
+bool Session::send_flight_in_halves(std::uint64_t now) {
+  bool ok = tls_->go_on();
+  if (ok) {
+    flush(now);
+    if (conn_ == nullptr) return false;
+    ok = tls_->go_on();
+  }
+  if (!ok) read_failed(NGTCP2_ERR_CRYPTO, now);
+  return ok;
 }
 
 void Session::receive(ReceiveBuffers& buffers, std::uint64_t now) noexcept {

@@ -90,6 +90,7 @@ class Session final : public std::enable_shared_from_this<Session>, public Timed
   void on_packet(const Packet& packet, std::uint64_t now) override;
   void on_socket_error(int error) override;
   void on_writable() override;
+  bool expects_more() const noexcept override { return !server_ && phase() == Phase::connecting; }
   void receive(ReceiveBuffers& buffers, std::uint64_t now) noexcept;
   void expired(std::uint64_t now);
   /// Sends what there is to send and may be sent, and sets the next deadline.
@@ -158,6 +159,7 @@ class Session final : public std::enable_shared_from_this<Session>, public Timed
   void add_to_engine();
   /// The log, if there is one, gets its file.
   void open_qlog() noexcept;
+  bool send_flight_in_halves(std::uint64_t now);
   void established();
 
   // Early data: quic_session_early.cpp.

@@ -34,6 +34,8 @@ class PacketHandler {
   virtual void on_socket_error(int error) = 0;
   /// The socket takes data again after send() said that it did not.
   virtual void on_writable() = 0;
+  /// Whether the packets that were handled are likely to be followed by others at once.
+  virtual bool expects_more() const noexcept { return false; }
 
  protected:
   ~PacketHandler() = default;

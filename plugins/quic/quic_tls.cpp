@@ -31,6 +31,8 @@ constexpr const char* priority_text =
 // How long a server that was verified is believed to be the same; GnuTLS's own is six hours.
 constexpr int ticket_lifetime_s = 3600;
 constexpr std::size_t ticket_key_bytes = 64;
+// With a packet more, and the rest of the flight, within three times the 1200 bytes of a client's first packet.
+constexpr std::size_t max_halved_certificate_bytes = 2048;
 constexpr std::size_t early_data_over_quic = 0xffffffff;  // RFC 9001, section 4.6.1
 // Early data is taken when the client's first packet took less than this beyond the usual, so that what was held back
 // on the path is not taken long after it was meant.
@@ -330,6 +332,43 @@ void TlsSession::start_server() {
   }
   if (sends_ticket_) gnutls_db_set_cache_expiration(session_, ticket_lifetime_s);
   check(ngtcp2_crypto_gnutls_configure_server_session(session_), "TLS for QUIC");
+  gnutls_handshake_set_hook_function(
+      session_, GNUTLS_HANDSHAKE_CERTIFICATE_PKT, GNUTLS_HOOK_POST,
+      [](gnutls_session_t s, unsigned, unsigned, unsigned incoming, const gnutls_datum_t* message) {
+        return incoming != 0 ? 0 : of(s).hold_certificate(message->size);
+      });
+  gnutls_handshake_set_read_function(
+      session_, [](gnutls_session_t s, gnutls_record_encryption_level_t level, gnutls_handshake_description_t type,
+                   const void* message, std::size_t size) { return of(s).hand_over(level, type, message, size); });
+}
+
+/// GnuTLS has the certificate among what it will hand over, and would sign next.
+int TlsSession::hold_certificate(std::size_t size) noexcept {
+  if (half_ != Half::wanted || size > max_halved_certificate_bytes) return 0;
+  half_ = Half::held;
+  return GNUTLS_E_AGAIN;
+}
+
+/// As ngtcp2's own, but that it pauses once more when the certificate is out; GnuTLS then offers it again.
+int TlsSession::hand_over(gnutls_record_encryption_level_t level, gnutls_handshake_description_t type,
+                          const void* message, std::size_t size) noexcept {
+  const bool is_certificate = type == GNUTLS_HANDSHAKE_CERTIFICATE_PKT;
+  if (is_certificate && half_ == Half::sent) return 0;
+  const int result =
+      ngtcp2_conn_submit_crypto_data(conn_, ngtcp2_crypto_gnutls_from_gnutls_record_encryption_level(level),
+                                     static_cast<const std::uint8_t*>(message), size);
+  if (result != 0) {
+    ngtcp2_conn_set_tls_error(conn_, result);
+    return GNUTLS_E_INTERNAL_ERROR;
+  }
+  if (!is_certificate || half_ != Half::held) return 0;
+  half_ = Half::ready;
+  return GNUTLS_E_AGAIN;
+}
+
+bool TlsSession::go_on() noexcept {
+  if (half_ == Half::ready) half_ = Half::sent;
+  return ngtcp2_crypto_read_write_crypto_data(conn_, NGTCP2_CRYPTO_LEVEL_INITIAL, nullptr, 0) == 0;
 }
 
 /// Tickets hold for the very limits and protocol that are in force: early data that was sent under others must not be

@@ -117,6 +117,14 @@ class TlsSession {
   /// Whether a client was asked for a certificate, so that the server's verdict on it is still to come.
   bool was_asked_for_certificate() const noexcept;
 
+  /// A server's, before the first packet: the handshake is to pause between our certificate and our signature, so that
+  /// the client works on the one while we make the other. Not where the certificate is so large that another packet
+  /// could be one too many before the client has proven its address.
+  void send_in_halves() noexcept { half_ = Half::wanted; }
+  /// Paused: go_on() makes the first half ready to be sent, go_on() once more makes the second.
+  bool is_halfway() const noexcept { return half_ == Half::held || half_ == Half::ready; }
+  /// False: the handshake failed.
+  bool go_on() noexcept;
   /// A server's, once the handshake has completed: lets the client resume the session.
   void send_ticket() noexcept;
   /// A client's, from a ticket that allows it: what early data may use, see use_early_limits. Empty: there is none.
@@ -132,8 +140,14 @@ class TlsSession {
   int install_secrets(gnutls_record_encryption_level_t level, const void* rx, const void* tx,
                       std::size_t size) noexcept;
   void log_secret(const char* label, const gnutls_datum_t& secret) noexcept;
+  int hold_certificate(std::size_t size) noexcept;
+  int hand_over(gnutls_record_encryption_level_t level, gnutls_handshake_description_t type, const void* message,
+                std::size_t size) noexcept;
 
  private:
+  /// Of a server's flight: what is with its certificate.
+  enum class Half : std::uint8_t { whole, wanted, held, ready, sent };
+
   void start_server();
   void start_client();
   void take_early_data();
@@ -157,6 +171,7 @@ class TlsSession {
   ngtcp2_conn* conn_ = nullptr;
   ngtcp2_crypto_conn_ref reference_{};  // what ngtcp2's crypto library finds the connection with
   bool sends_ticket_ = false;
+  Half half_ = Half::whole;
   Ticket ticket_;  // a client's, of the last session
   bool has_early_key_ = false;
   bool new_ticket_for_early_ = false;  // the one that is being received allows early data
