@@ -284,7 +284,9 @@ OptionValues OptionValues::resolve(OptionTable table, std::span<const OptionSett
 std::string OptionValues::missing_to_listen() const {
   for (std::uint32_t i = 0; i < size(); ++i) {
     const ferry_option& row = table_[i];
-    if ((row.flags & FERRY_OPTION_NEEDED) == 0 || values_[i].is_set != 0) continue;
+    const char* const text = values_[i].text;
+    const bool is_empty = text != nullptr && *text == '\0';  // as from a variable of the environment
+    if ((row.flags & FERRY_OPTION_NEEDED) == 0 || (values_[i].is_set != 0 && !is_empty)) continue;
     return "listening needs the option '" + std::string(row.name) + "': " + row.help;
   }
   return {};

@@ -264,7 +264,10 @@ TEST_CASE("the core's own options have sound defaults and ranges") {
 
 TEST_CASE("an option that listening needs is missed by name, with its help") {
   std::vector<std::string> problems;
-  CHECK(OptionValues::resolve(table(), {}, problems).missing_to_listen() == "listening needs the option 'cert': help");
+  constexpr std::string_view words = "listening needs the option 'cert': help";
+  CHECK(OptionValues::resolve(table(), {}, problems).missing_to_listen() == words);
+  const OptionSetting empty{"cert", "", OptionSource::descriptor, {}};
+  CHECK(OptionValues::resolve(table(), {&empty, 1}, problems).missing_to_listen() == words);
   const OptionSetting given{"cert", "file", OptionSource::descriptor, {}};
   CHECK(OptionValues::resolve(table(), {&given, 1}, problems).missing_to_listen().empty());
   CHECK(problems.empty());

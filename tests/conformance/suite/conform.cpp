@@ -152,6 +152,10 @@ int list(const std::vector<Test>& tests, bool json) {
 
 int run_suite(const Settings& settings, const std::vector<Test>& tests, Runner& runner) {
   const Result loading = runner.run(load_only, "the plugin can be loaded", load_limit_s);
+  if (loading.outcome == Outcome::skipped) {
+    std::cerr << "conform " << runner.facts().path.string() << ": " << loading.reason << "; give it by --option\n";
+    return exit_usage;
+  }
   if (loading.outcome != Outcome::passed) {
     std::cerr << "conform " << runner.facts().path.string() << ": " << loading.reason << "\n";
     if (!loading.output.empty()) std::cerr << loading.output << "\n";

@@ -25,7 +25,11 @@ void note_facts(ReportPage& page, const ferry_plugin& plugin) {
 }
 
 void run_test(Context& context, const std::string& name) {
-  if (name == load_only) return;
+  if (name == load_only) {
+    // Told once, instead of by each test that listens.
+    if (const std::string missing = context.transport().options().missing_to_listen(); !missing.empty()) skip(missing);
+    return;
+  }
   const std::vector<Test> tests = all_tests();
   const auto test = std::find_if(tests.begin(), tests.end(), [&](const Test& t) { return t.name == name; });
   require(test != tests.end(), "there is no test named ", name);

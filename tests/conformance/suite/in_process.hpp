@@ -8,7 +8,7 @@
 
 namespace ferry::conformance {
 
-/// The name that loads the plugin, notes its facts in the report, and does no more.
+/// The name that loads the plugin and notes its facts in the report; skipped where listening needs another option.
 inline constexpr const char* load_only = "load";
 
 /// The layout of a test's private directory.

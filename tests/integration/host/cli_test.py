@@ -123,7 +123,7 @@ class Reports(TestCase):
         report = json.loads(run("check", config, "--json").stdout)
         self.assertEqual([p["pointer"] for p in report["problems"]], ["/links/b/endpoints/0"])
 
-    def test_what_listening_needs_is_told_by_check_and_by_listen_in_the_same_words(self):
+    def test_what_listening_needs_is_told_by_check_listen_and_conform_in_the_same_words(self):
         words = "listening needs the option 'cert': file of our certificate chain (PEM)"
         service = {"name": "a", "listen": ["quic://127.0.0.1:0"], "service": "relay", "to": "quic://127.0.0.1:1"}
         config = self.write("app.json", {"services": [service], "links": {"b": {"endpoints": ["quic://127.0.0.1:1"]}}})
@@ -132,9 +132,10 @@ class Reports(TestCase):
         (problem,) = json.loads(done.stdout)["problems"]  # whoever connects needs none
         self.assertEqual(problem["pointer"], "/services/0/listen/0")
         self.assertIn(words, problem["message"])
-        done = run("listen", "quic://127.0.0.1:0")
-        self.assertEqual(done.returncode, 2, done.stderr)
-        self.assertIn(words, done.stderr.decode())
+        for verb in (("listen", "quic://127.0.0.1:0"), ("listen", "quic://127.0.0.1:0?cert="), ("conform", "quic")):
+            done = run(*verb)
+            self.assertEqual((done.returncode, done.stdout), (2, b""), done.stderr)
+            self.assertIn(words, done.stderr.decode())
 
     def test_check_warns_of_a_policy_that_fits_no_file(self):
         config = self.write("app.json", {"plugins": {"allow": ["tpc"]}, "plugin_dirs": ["absent"]})
