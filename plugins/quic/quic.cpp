@@ -48,7 +48,8 @@ class QuicTransport : public plugin::Transport<QuicTransport> {
 
   void effective(plugin::Options options, ferry_value* values, std::uint32_t count) {
     const Settings settings(options);
-    (void)credentials_.get(settings, !settings.client_ca.empty());  // what is wrong with the files
+    // What is wrong with the files. A client_ca is for who listens, and nobody does without a certificate.
+    (void)credentials_.get(settings, !settings.client_ca.empty() && !settings.cert.empty());
     if (!settings.qlog.empty()) check_qlog_directory(settings.qlog);
     read_back(settings, values, count);
   }

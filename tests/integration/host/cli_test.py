@@ -126,10 +126,11 @@ class Reports(TestCase):
     def test_what_listening_needs_is_told_by_check_listen_and_conform_in_the_same_words(self):
         words = "listening needs the option 'cert': file of our certificate chain (PEM)"
         service = {"name": "a", "listen": ["quic://127.0.0.1:0"], "service": "relay", "to": "quic://127.0.0.1:1"}
-        config = self.write("app.json", {"services": [service], "links": {"b": {"endpoints": ["quic://127.0.0.1:1"]}}})
+        config = self.write("app.json", {"services": [service], "links": {"b": {"endpoints": ["quic://127.0.0.1:1"]}},
+                                         "transports": {"quic": {"client_ca": "ca.crt"}}})
         done = run("check", config, "--json")
         self.assertEqual(done.returncode, 3)
-        (problem,) = json.loads(done.stdout)["problems"]  # whoever connects needs none
+        (problem,) = json.loads(done.stdout)["problems"]  # whoever connects needs none, nor what is for clients to come
         self.assertEqual(problem["pointer"], "/services/0/listen/0")
         self.assertIn(words, problem["message"])
         for verb in (("listen", "quic://127.0.0.1:0"), ("listen", "quic://127.0.0.1:0?cert="), ("conform", "quic")):
