@@ -133,9 +133,9 @@ enum {
   FERRY_OPTION_CONNECT = 2,    /* has an effect on connect */
   FERRY_OPTION_LISTEN = 4,     /* has an effect on listen and on what accept returns */
   FERRY_OPTION_SECRET = 8,     /* never printed */
-  FERRY_OPTION_NEEDED = 16     /* with LISTEN and without a default: nothing can be listened at while it is unset. The
-                                * host says so, with the option's help, before it calls `listen`; `help` says where to
-                                * get one */
+  FERRY_OPTION_NEEDED = 16     /* with LISTEN and without a default: nothing can be listened at while it is unset or an
+                                * empty text. The host says so, with the option's help, before it calls `listen`; `help`
+                                * says where to get one */
 };
 
 /* One row of a plugin's option table. All text is static. The table validates configuration, feeds

@@ -99,7 +99,7 @@ class OptionValues {
   /// Where the value was written: ConfigLocation::to_string, empty for defaults and descriptors.
   const std::string& location(std::uint32_t index) const noexcept { return locations_[index]; }
   std::uint32_t size() const noexcept { return static_cast<std::uint32_t>(values_.size()); }
-  /// What keeps these values from being listened with, an option that is needed and unset; empty when nothing does.
+  /// What keeps these values from being listened with, an option that is needed and unset or empty; "" when none.
   std::string missing_to_listen() const;
   OptionTable table() const noexcept { return table_; }
   /// For an ABI call; valid while *this is alive and unchanged.
