@@ -67,6 +67,18 @@ struct alignas(cmsghdr) Control {
   std::array<char, CMSG_SPACE(sizeof(int))> bytes{};
 };
 
+/// @param peer  null on a connected socket
+msghdr message_of(iovec& part, Control& control, sockaddr_in* peer) {
+  msghdr message{};
+  message.msg_name = peer;
+  message.msg_namelen = peer != nullptr ? sizeof(*peer) : 0;
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control.bytes.data();
+  message.msg_controllen = control.bytes.size();
+  return message;
+}
+
 struct Client {
   sockaddr_in address;
   plugin::UniqueFd upstream;
@@ -143,13 +155,7 @@ class Relay {
   std::optional<Packet> receive(int fd, sockaddr_in* sender) {
     iovec part{buffer_.data(), buffer_.size()};
     Control control;
-    msghdr message{};
-    message.msg_name = sender;
-    message.msg_namelen = sender != nullptr ? sizeof(*sender) : 0;
-    message.msg_iov = &part;
-    message.msg_iovlen = 1;
-    message.msg_control = control.bytes.data();
-    message.msg_controllen = control.bytes.size();
+    msghdr message = message_of(part, control, sender);
     const ssize_t got = ::recvmsg(fd, &message, 0);
     if (got < 0) return std::nullopt;
     const cmsghdr* header = CMSG_FIRSTHDR(&message);
@@ -162,13 +168,7 @@ class Relay {
   static void send(int fd, Packet& packet, sockaddr_in* to) {
     iovec part{packet.bytes.data(), packet.bytes.size()};
     Control control;
-    msghdr message{};
-    message.msg_name = to;
-    message.msg_namelen = to != nullptr ? sizeof(*to) : 0;
-    message.msg_iov = &part;
-    message.msg_iovlen = 1;
-    message.msg_control = control.bytes.data();
-    message.msg_controllen = control.bytes.size();
+    msghdr message = message_of(part, control, to);
     cmsghdr* header = CMSG_FIRSTHDR(&message);
     const int tos = packet.ecn;
     header->cmsg_level = IPPROTO_IP;
