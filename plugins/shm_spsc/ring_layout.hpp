@@ -12,9 +12,10 @@
 
 namespace ferry::shm_spsc {
 
-/// Bytes between two groups. 64 is a cache line; 128 keeps the processor that fetches lines in pairs (Intel's and AMD's
-/// adjacent-line prefetchers) from dragging a neighbour along.
-inline constexpr std::size_t group_bytes = 128;
+inline constexpr std::size_t line_bytes = 64;  // what a processor fetches at once
+/// Bytes between two groups. Two lines keep the processor that fetches them in pairs (Intel's and AMD's adjacent-line
+/// prefetchers) from dragging a neighbour along.
+inline constexpr std::size_t group_bytes = 2 * line_bytes;
 
 /// Values of RingControl::ended.
 inline constexpr std::uint32_t mark_open = 0;

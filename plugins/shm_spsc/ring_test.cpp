@@ -222,15 +222,18 @@ TEST_CASE("a look says whether anything has come, and those in vain are counted 
   CHECK(reader.take(look, 1, view) == RingStatus::ended);
 }
 
-TEST_CASE("what is published first after a wait answers it") {
-  Exchange exchange;
+TEST_CASE("what is published first after a wait answers it, where that matters") {
+  Exchange exchange(true);
   CHECK(exchange.pace() == Pace::streaming);
-  exchange.found(Exchange::looks_of_a_wait - 1);
+  exchange.found(looks_of_a_wait - 1);
   CHECK(exchange.pace() == Pace::streaming);
-  exchange.found(Exchange::looks_of_a_wait);
+  exchange.found(looks_of_a_wait);
   exchange.found(1000);
   CHECK(exchange.pace() == Pace::exchanging);
   CHECK(exchange.pace() == Pace::streaming);
+  Exchange indifferent(false);
+  indifferent.found(1000);
+  CHECK(indifferent.pace() == Pace::streaming);
 }
 
 namespace {
