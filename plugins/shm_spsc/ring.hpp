@@ -328,7 +328,7 @@ class RingReader : public RingHalf<Machine> {
     // The bytes' line beside the tail's and not after it: a round trip then waits for one line's way instead of two. In
     // an exchange a second one, which in a stream would be the line that the writer is at.
     __builtin_prefetch(this->at(position_));
-    if (gathering_.waited()) __builtin_prefetch(this->at(position_) + line_bytes);
+    if (gathering_.came_late()) __builtin_prefetch(this->at(position_) + line_bytes);
     // The mark first: seen, it says that the tail loaded after it is the last one. Pairs with RingWriter::end.
     const std::uint32_t ended = control_->ended.load(std::memory_order_seq_cst);
     // Pairs with the store in RingWriter::publish: the bytes before it are written.

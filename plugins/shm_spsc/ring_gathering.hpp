@@ -30,11 +30,11 @@ class Gathering {
   void found_nothing() noexcept { ++in_vain_; }
   /// Looks since something was found.
   std::uint32_t in_vain() const noexcept { return in_vain_; }
-  /// True when what was found last had to be waited for, as in an exchange.
-  bool waited() const noexcept { return waited_; }
+  /// True when what was found last came after a wait for it, as in an exchange.
+  bool came_late() const noexcept { return came_late_; }
   void found(std::uint64_t bytes) noexcept {
     const bool quick = in_vain_ <= quick_looks;
-    waited_ = in_vain_ >= looks_of_a_wait;
+    came_late_ = in_vain_ >= looks_of_a_wait;
     in_vain_ = 0;
     if (rest_ > 0) {
       --rest_;
@@ -74,7 +74,7 @@ class Gathering {
     bytes_ = 0;
   }
 
-  bool waited_ = false;
+  bool came_late_ = false;
   int pauses_ = 0;
   std::uint32_t in_vain_ = 0;
   int rest_ = 0;  // looks that find something, before waiting is tried again

@@ -259,7 +259,9 @@ int waits(Gathering<CountingMachine>& gathering, int looks, int in_vain, std::ui
 TEST_CASE("a reader waits in a stream that waiting makes richer, and hardly ever otherwise") {
   Gathering<CountingMachine> gathering;
   CHECK(waits(gathering, 1000, 0, 7200) > 900);
+  CHECK_FALSE(gathering.came_late());
   CHECK(waits(gathering, 100'000, 8, 72) < 300);  // a ping-pong, after that
+  CHECK(gathering.came_late());
   CHECK(waits(gathering, 200'000, 0, 7200) > 100'000);
   CHECK(waits(gathering, 1000, 100, 72) < 50);  // it ends at once
   Gathering<CountingMachine> slow;
