@@ -37,8 +37,12 @@ class RecordConnection : public Connection<RecordConnection> {
   explicit RecordConnection(UniqueFd fd) : socket_(std::move(fd), StreamSocket::Kind::local) {}
 
   std::int64_t read(void* data, std::uint64_t size, std::int64_t deadline) {
+    // The whole packet's size; it stays queued.
+    const auto look = [&] { return recv(socket_.fd(), nullptr, 0, MSG_PEEK | MSG_TRUNC); };
+    // The kernel looks for a packet and then for the end. A last packet that comes in between is missed, but not twice.
     const std::int64_t packet = socket_.read_with(deadline, [&] {
-      return recv(socket_.fd(), nullptr, 0, MSG_PEEK | MSG_TRUNC);  // the whole packet's size; it stays queued
+      const ssize_t found = look();
+      return found != 0 ? found : look();
     });
     if (packet < 0) return packet;
     if (static_cast<std::uint64_t>(packet) - 1 > size) return FERRY_TOO_LARGE;
