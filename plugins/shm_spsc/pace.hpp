@@ -4,7 +4,7 @@
 // early for the lines that their stores are to go to. The tail's often comes before those of the bytes, the reader's
 // next look takes it away before the store can happen, and it must come once more: 50 ns of a round trip of 430. So the
 // tail's store first waits until the bytes are in place. In a stream that wait would cost more than the message, and on
-// AMD's processors it does in an exchange too: 0.69 us a round trip with it, 0.59 without (Zen 5, a line there and back
+// AMD's processors it does in an exchange too: 0.69 us a round trip with it, 0.62 without (Zen 5, a line there and back
 // 0.52 us). So it is done where it was seen to pay.
 //
 // Rejected: a fixed delay (as good, on one machine), sfence (no effect), fetching lines for writing as soon as the
