@@ -101,6 +101,7 @@ Connection& Connection::operator=(Connection&& other) noexcept {
   publish_ = other.publish_;
   room_at_ = std::exchange(other.room_at_, nullptr);
   room_end_ = std::exchange(other.room_end_, nullptr);
+  ample_until_ = std::exchange(other.ample_until_, nullptr);
   return *this;
 }
 
@@ -156,6 +157,7 @@ Status Connection::reserve_anew(MutableBytes& view, std::size_t minimum, Deadlin
   if (publish_ != nullptr) {
     room_at_ = view.data();
     room_end_ = room_at_ + size;
+    ample_until_ = size > ample_room_bytes ? room_end_ - ample_room_bytes : nullptr;
   }
   return Status::ok;
 }

@@ -39,11 +39,12 @@ IoResult Connection::read_peeked(MutableBytes into) noexcept {
   return {Status::ok, size};
 }
 
-Status Connection::peek_emulated(ConstBytes& view, std::size_t minimum, Deadline deadline) {
+ferry_status Connection::peek_emulated(std::size_t minimum, const void*& data, std::uint64_t& size,
+                                       std::int64_t deadline_ns) {
   const bool records = kind_ == FERRY_RECORDS;
   const std::size_t wanted = records ? std::min<std::size_t>(max_record_, max_lent) : minimum;
-  if (wanted > max_lent) return Status::too_large;
-  Status status = Status::ok;
+  if (wanted > max_lent) return FERRY_TOO_LARGE;
+  std::int64_t status = FERRY_OK;
   while (peeked_.end - peeked_.begin < (records ? 1 : minimum)) {
     if (peeked_.begin + wanted > peeked_.capacity) {
       auto [memory, capacity] = take_memory(wanted);
@@ -53,19 +54,21 @@ Status Connection::peek_emulated(ConstBytes& view, std::size_t minimum, Deadline
       peeked_ = {std::move(memory), capacity, 0, have};
     }
     const std::int64_t count =
-        read_once(peeked_.memory.get() + peeked_.end, peeked_.capacity - peeked_.end, deadline.ns());
+        read_once(peeked_.memory.get() + peeked_.end, peeked_.capacity - peeked_.end, deadline_ns);
     if (count < 0) {
-      status = static_cast<Status>(count);
+      status = count;
       break;
     }
     peeked_.end += static_cast<std::size_t>(count);
     if (records) break;
   }
-  if (status == Status::ok)
-    view = {peeked_.memory.get() + peeked_.begin, peeked_.end - peeked_.begin};
-  else if (peeked_.begin == peeked_.end)
+  size = peeked_.end - peeked_.begin;
+  if (status == FERRY_OK) {
+    data = peeked_.memory.get() + peeked_.begin;
+  } else if (size == 0) {
     peeked_.release();
-  return status;
+  }
+  return static_cast<ferry_status>(status);
 }
 
 Status Connection::reserve_emulated(MutableBytes& view, std::size_t minimum) {

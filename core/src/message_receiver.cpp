@@ -52,8 +52,7 @@ const std::byte* parse_simple(const std::byte* at, const std::byte* limit, std::
 }
 
 const std::byte* parse_simple(FrameFormat format, const std::byte* at, const std::byte* limit,
-                              std::span<ConstBytes> messages, std::uint64_t max_message, std::size_t& parsed) noexcept {
-  const std::uint64_t longest = std::min(max_message, python_short_limit);
+                              std::span<ConstBytes> messages, std::uint64_t longest, std::size_t& parsed) noexcept {
   return format == FrameFormat::python ? parse_simple<FrameFormat::python>(at, limit, messages, longest, parsed)
                                        : parse_simple<FrameFormat::aligned>(at, limit, messages, longest, parsed);
 }
@@ -64,8 +63,8 @@ bool may_go_on(Status status) noexcept {
 
 }  // namespace
 
-MessageReceiver::MessageReceiver(Connection& connection)
-    : connection_(connection), max_message_(connection.settings().max_message) {
+MessageReceiver::MessageReceiver(Connection& connection) : connection_(connection) {
+  set_max_message(connection.settings().max_message);
   const ferry_connection_info facts = connection.info();
   format_ = frame_format_of(facts);
   max_view_ = connection.lends() && facts.kind == FERRY_STREAM ? facts.max_view : 0;
@@ -77,7 +76,7 @@ Status MessageReceiver::receive(std::span<ConstBytes> messages, std::size_t& rec
   received = 0;
   if (messages.empty()) return Status::invalid;
   if (lent_at_ != lent_end_ && given_out() < give_back_bytes) {
-    lent_at_ = parse_simple(format_, lent_at_, lent_end_, messages, max_message_, received);
+    lent_at_ = parse_simple(format_, lent_at_, lent_end_, messages, longest_simple_, received);
     if (received > 0) return Status::ok;
   }
   if (max_view_ > 0 && unread() == 0) {
@@ -88,7 +87,7 @@ Status MessageReceiver::receive(std::span<ConstBytes> messages, std::size_t& rec
     if (status == Status::ok) {
       lent_begin_ = view.data();
       lent_end_ = lent_begin_ + view.size();
-      lent_at_ = parse_simple(format_, lent_begin_, lent_end_, messages, max_message_, received);
+      lent_at_ = parse_simple(format_, lent_begin_, lent_end_, messages, longest_simple_, received);
       if (received > 0) return Status::ok;
       lent_begin_ = lent_at_ = lent_end_ = nullptr;
     } else if (status != Status::end) {
@@ -105,11 +104,12 @@ inline bool MessageReceiver::take_lent(ConstBytes& message) noexcept {
   const auto left = static_cast<std::size_t>(lent_end_ - lent_at_);
   if (left < header) return false;
   const std::uint64_t size = aligned ? load_big_endian_64(lent_at_) : load_big_endian_32(lent_at_);
-  const std::uint64_t longest = std::min(max_message_, python_short_limit);
-  if (size > longest || size + frame_padding(format_, size) > left - header) return false;
+  if (size > longest_simple_) return false;
+  const std::size_t frame = aligned ? aligned_frame_size(size) : header + size;
+  if (frame > left) return false;
   if (left > fetch_ahead_bytes) __builtin_prefetch(lent_at_ + fetch_ahead_bytes);
   message = {lent_at_ + header, static_cast<std::size_t>(size)};
-  lent_at_ += header + size + frame_padding(format_, size);
+  lent_at_ += frame;
   return true;
 }
 
@@ -147,7 +147,7 @@ MessageReceiver::Parsed MessageReceiver::parse(ConstBytes bytes, std::span<Const
   const std::byte* at = bytes.data();
   const std::byte* const limit = at + bytes.size();
   const auto left = [&] { return static_cast<std::size_t>(limit - at); };
-  at = parse_simple(format_, at, limit, messages, max_message_, parsed.messages);
+  at = parse_simple(format_, at, limit, messages, longest_simple_, parsed.messages);
   while (parsed.messages < messages.size()) {
     FrameHead head;
     const Status status = read_frame_head(format_, {at, left()}, max_message_, head);

@@ -8,6 +8,7 @@
 // not yet parsed: a receive that times out is resumed by the next.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -34,7 +35,10 @@ class MessageReceiver {
   Status receive_one(ConstBytes& message, Deadline deadline);
 
   std::uint64_t max_message() const noexcept { return max_message_; }
-  void set_max_message(std::uint64_t bytes) noexcept { max_message_ = bytes; }
+  void set_max_message(std::uint64_t bytes) noexcept {
+    max_message_ = bytes;
+    longest_simple_ = std::min(bytes, python_short_limit);
+  }
 
  private:
   struct Parsed {
@@ -61,6 +65,7 @@ class MessageReceiver {
 
   Connection& connection_;
   std::uint64_t max_message_;
+  std::uint64_t longest_simple_;  // of the messages whose frames need no second look
   FrameFormat format_;
   std::uint64_t max_view_;  // 0: the transport does not lend a stream
   // Of the transport's view: given out up to `lent_at_`. Pointers that each change alone: of a span, both halves would

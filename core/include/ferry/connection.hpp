@@ -87,12 +87,16 @@ class Connection {
   /// read. With fewer than `minimum` bytes before the end: status end, and a smaller minimum gets them. Emulated, a
   /// minimum above max_lent is too_large. A record transport lends one record. Blocks until the deadline. [reader]
   [[nodiscard]] Status peek(ConstBytes& view, std::size_t minimum = 1, Deadline deadline = Deadline::never()) {
-    if (lend_ == nullptr) return peek_emulated(view, minimum, deadline);
     const void* data = nullptr;
     std::uint64_t size = 0;
-    const bool sleeps = deadline.ns() == FERRY_NO_WAIT || read_wait_.sleeps_at_once();
-    ferry_status status = lend_->peek(raw_, minimum, &data, &size, sleeps ? deadline.ns() : FERRY_NO_WAIT);
-    if (status == FERRY_WOULD_BLOCK && !sleeps) status = wait_to_peek(minimum, data, size, deadline.ns());
+    ferry_status status = FERRY_OK;
+    if (lend_ != nullptr) {
+      const bool sleeps = deadline.ns() == FERRY_NO_WAIT || read_wait_.sleeps_at_once();
+      status = lend_->peek(raw_, minimum, &data, &size, sleeps ? deadline.ns() : FERRY_NO_WAIT);
+      if (status == FERRY_WOULD_BLOCK && !sleeps) status = wait_to_peek(minimum, data, size, deadline.ns());
+    } else {
+      status = peek_emulated(minimum, data, size, deadline.ns());
+    }
     if (status == FERRY_OK) view = {static_cast<const std::byte*>(data), size};
     return static_cast<Status>(status);
   }
@@ -100,24 +104,14 @@ class Connection {
   void consume(std::size_t size) noexcept { lend_ != nullptr ? lend_->consume(raw_, size) : consume_emulated(size); }
   /// Lends memory to build bytes in, at least `minimum`. Valid until the next commit or write. [writer]
   [[nodiscard]] Status reserve(MutableBytes& view, std::size_t minimum = 1, Deadline deadline = Deadline::never()) {
-    std::byte* const room = lent_room(minimum);
-    if (room == nullptr) return reserve_anew(view, minimum, deadline);
-    view = {room, room_end_};
+    if (static_cast<std::size_t>(room_end_ - room_at_) < minimum) return reserve_anew(view, minimum, deadline);
+    view = {room_at_, room_end_};
     return Status::ok;
-  }
-  /// What reserve lends without asking the transport, as it is still lent: at least `minimum` bytes, or null. [writer]
-  std::byte* lent_room(std::size_t minimum) const noexcept {
-    return static_cast<std::size_t>(room_end_ - room_at_) >= minimum ? room_at_ : nullptr;
-  }
-  /// As commit, of bytes in lent_room. [writer]
-  [[nodiscard]] Status publish(std::size_t size) {
-    room_at_ += size;
-    return static_cast<Status>(publish_(raw_, size));
   }
   /// Publishes the first `size` bytes of the view; 0 gives it back unused. After a failure of the emulation part of the
   /// bytes may have been written. [writer]
   [[nodiscard]] Status commit(std::size_t size, Deadline deadline = Deadline::never()) {
-    return publish_ != nullptr ? publish(size) : commit_otherwise(size, deadline);
+    return publish_ != nullptr ? publish(room_at_, size) : commit_otherwise(size, deadline);
   }
   /// True when the transport itself lends; otherwise peek and reserve copy once.
   bool lends() const noexcept { return lend_ != nullptr; }
@@ -160,6 +154,7 @@ class Connection {
 
  private:
   friend class Listener;
+  friend class MessageSender;
   /// Memory of the lending emulation; see lend_emulation.cpp.
   struct LentBuffer {
     Memory memory;
@@ -197,10 +192,17 @@ class Connection {
   ferry_status wait_to_peek(std::size_t minimum, const void*& data, std::uint64_t& size, std::int64_t deadline_ns);
   ferry_status wait_to_reserve(std::size_t minimum, void*& data, std::uint64_t& size, std::int64_t deadline_ns);
   void consume_emulated(std::size_t size) noexcept;
-  Status peek_emulated(ConstBytes& view, std::size_t minimum, Deadline deadline);
+  ferry_status peek_emulated(std::size_t minimum, const void*& data, std::uint64_t& size, std::int64_t deadline_ns);
   Status reserve_anew(MutableBytes& view, std::size_t minimum, Deadline deadline);
   Status commit_otherwise(std::size_t size, Deadline deadline);
-  void forget_room() noexcept { room_at_ = room_end_ = nullptr; }
+  /// True: ample_room_bytes and more are still lent, from room_at_ on, so that publish may follow as after a reserve.
+  bool has_ample_room() const noexcept { return room_at_ < ample_until_; }
+  /// As commit, of bytes at `room`, which is room_at_.
+  Status publish(std::byte* room, std::size_t size) {
+    room_at_ = room + size;
+    return static_cast<Status>(publish_(raw_, size));
+  }
+  void forget_room() noexcept { room_at_ = room_end_ = ample_until_ = nullptr; }
   Status reserve_emulated(MutableBytes& view, std::size_t minimum);
   Status commit_emulated(std::size_t size, Deadline deadline);
   const void* extension_table(const char* id) const noexcept;
@@ -222,6 +224,8 @@ class Connection {
   // What is lent to us for writing, and stays so after a commit where the transport has `publish`.
   std::byte* room_at_ = nullptr;
   std::byte* room_end_ = nullptr;
+  static constexpr std::size_t ample_room_bytes = 4096;
+  std::byte* ample_until_ = nullptr;  // ample_room_bytes before room_end_, or null
 };
 
 /// Whether an accept that failed so failed for one client alone: refused, given up or out of order. The next one may be
