@@ -18,9 +18,6 @@ namespace ferry::shm_spsc {
 
 enum class Pace : std::uint8_t { streaming, exchanging };
 
-/// Looks in vain before one that finds something: more than a reader needs that keeps up with a stream.
-inline constexpr std::uint32_t looks_of_a_wait = 4;
-
 /// Whether this is one of the processors on which an answer should wait for its bytes.
 inline bool asks_early() noexcept {
 #if defined(__x86_64__) || defined(__i386__)
@@ -34,29 +31,26 @@ inline bool asks_early() noexcept {
 /// be waited for as well. One line moves between the two threads for each wait, and none while nobody waits.
 class Exchange {
  public:
-  explicit Exchange(bool asks_early = shm_spsc::asks_early()) noexcept
-      : threshold_(asks_early ? looks_of_a_wait : never) {}
+  explicit Exchange(bool asks_early = shm_spsc::asks_early()) noexcept : asks_early_(asks_early) {}
 
-  /// By the reader's thread, when it has found something after so many looks in vain.
-  void found(std::uint32_t in_vain) noexcept {
-    if (in_vain < threshold_) return;
-    waits_.store(waits_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  /// By the reader's thread, when it has looked and found something, late or not.
+  void found(bool late) noexcept {
+    if (late && asks_early_) waited_.store(true, std::memory_order_relaxed);
   }
-  /// By the writer's thread: of what it publishes now.
+  /// By the writer's thread: what it publishes next is an answer.
+  bool has_waited() const noexcept { return waited_.load(std::memory_order_relaxed); }
+  /// By the writer's thread, when it publishes an answer. A wait told of meanwhile may be forgotten.
+  void note_answered() noexcept { waited_.store(false, std::memory_order_relaxed); }
+  /// The two together: of what is published now.
   Pace pace() noexcept {
-    const std::uint32_t waits = waits_.load(std::memory_order_relaxed);
-    if (waits == answered_) [[likely]]
-      return Pace::streaming;
-    answered_ = waits;
+    if (!has_waited()) return Pace::streaming;
+    note_answered();
     return Pace::exchanging;
   }
 
  private:
-  static constexpr std::uint32_t never = ~std::uint32_t{0};
-
-  const std::uint32_t threshold_;
-  std::atomic<std::uint32_t> waits_{0};
-  std::uint32_t answered_ = 0;
+  const bool asks_early_;
+  std::atomic<bool> waited_{false};
 };
 
 }  // namespace ferry::shm_spsc

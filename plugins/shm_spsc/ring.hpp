@@ -93,7 +93,7 @@ class RingHalf {
   /// Bytes filled, or consumed, since the start.
   std::uint64_t position() const noexcept { return position_; }
   const RingCounters& counters() const noexcept { return counters_; }
-  std::uint64_t capacity() const noexcept { return mask_ + 1; }
+  std::uint64_t capacity() const noexcept { return capacity_; }
 
  protected:
   using SleeperLine = Sleeper<Machine::template Atomic>;
@@ -107,7 +107,7 @@ class RingHalf {
       : self_(self.sleeper),
         other_(other.sleeper),
         memory_(memory),
-        mask_(capacity - 1),
+        capacity_(capacity),
         asymmetric_(asymmetric),
         fences_(!asymmetric),
         self_fences_(self.fences),
@@ -116,7 +116,7 @@ class RingHalf {
   static Side reader_of(Control& control) noexcept { return {&control.reader, &control.reader_fences}; }
 
   static constexpr std::uint32_t to_word(Wake wake) noexcept { return static_cast<std::uint32_t>(wake); }
-  std::byte* at(std::uint64_t position) const noexcept { return memory_ + (position & mask_); }
+  std::byte* at(std::uint64_t position) const noexcept { return memory_ + (position & (capacity_ - 1)); }
   /// A store that the other side may be about to sleep for. Two calls: an order that is no constant is seq_cst to gcc,
   /// and on x86 that store is the fence which the asymmetric barrier is there to save.
   template <class T>
@@ -152,10 +152,11 @@ class RingHalf {
     } else {
       store_shown(to, position);
     }
+    return may_sleep(*other_) ? take_sleeper(position) : Wake::nobody;
+  }
+  static bool may_sleep(const SleeperLine& other) noexcept {
     // Pairs with the store in announce_until; seq_cst because without an asymmetric barrier it is what orders them.
-    if (other_->kind.load(std::memory_order_seq_cst) == to_word(Wake::nobody)) [[likely]]
-      return Wake::nobody;
-    return take_sleeper(position);
+    return other.kind.load(std::memory_order_seq_cst) != to_word(Wake::nobody);
   }
   void fence_more() noexcept {
     steps_fenced_ = Machine::small_steps_fenced;
@@ -193,7 +194,7 @@ class RingHalf {
   SleeperLine* self_;
   SleeperLine* other_;
   std::byte* memory_;
-  std::uint64_t mask_;
+  std::uint64_t capacity_;
   bool asymmetric_;
   bool fences_;           // now
   int steps_fenced_ = 0;  // small ones, to come
@@ -214,7 +215,9 @@ class RingWriter : public RingHalf<Machine> {
   /// @param capacity    a power of two
   /// @param asymmetric  both processes are registered for barriers
   RingWriter(Control& control, std::byte* memory, std::uint64_t capacity, bool asymmetric) noexcept
-      : Half(Half::writer_of(control), Half::reader_of(control), memory, capacity, asymmetric), control_(&control) {}
+      : Half(Half::writer_of(control), Half::reader_of(control), memory, capacity, asymmetric),
+        control_(&control),
+        plain_most_(asymmetric ? most_without_fence : 0) {}
 
   /// All the room there is as far as known, at least `minimum` (1…capacity). ok, not_now, reset, corrupt.
   RingStatus reserve(std::uint64_t minimum, std::span<std::byte>& room) noexcept {
@@ -229,20 +232,38 @@ class RingWriter : public RingHalf<Machine> {
   void fill(std::uint64_t size) noexcept {
     position_ += size;
     held_ += size;
+    plain_most_ = 0;
   }
-  /// fill, and shows the reader everything filled. Every store here counts: it waits in the processor's store buffer
-  /// behind those to the ring, whose lines come from the reader's cache, and a full buffer stops the writer. A call
-  /// with a saved register costs a tenth of a stream's rate.
-  [[nodiscard, gnu::always_inline]] Wake publish(std::uint64_t size = 0, Pace pace = Pace::streaming) noexcept {
-    const std::uint64_t shown = held_ + size;
+  /// fill, and shows the reader everything filled.
+  [[nodiscard]] Wake publish(std::uint64_t size = 0, Pace pace = Pace::streaming) noexcept {
+    if (is_plain(size)) return publish_plainly(size, pace) ? take_reader() : Wake::nobody;
+    const std::uint64_t shown = std::exchange(held_, 0) + size;
     if (shown == 0) return Wake::nobody;
+    position_ += size;
+    ++this->counters_.publishes;
+    const Wake wake = this->show(control_->tail, position_, shown, pace);  // pairs with RingReader::look
+    plain_most_ = this->fences_ ? 0 : most_without_fence;
+    return wake;
+  }
+  /// Whether publish(size) is no more than publish_plainly.
+  bool is_plain(std::uint64_t size) const noexcept { return size - 1 < plain_most_; }
+  /// publish in two parts, where is_plain: when this is true, take_reader. As short as can be. Every store here counts:
+  /// it waits in the processor's store buffer behind those to the ring, whose lines come from the reader's cache, and a
+  /// full buffer stops the writer. So does every instruction where the core is shared with another hardware thread.
+  [[nodiscard, gnu::always_inline]] bool publish_plainly(std::uint64_t size, Pace pace = Pace::streaming) noexcept {
     const std::uint64_t tail = position_ + size;
     position_ = tail;
-    if (held_ != 0) [[unlikely]]
-      held_ = 0;
     ++this->counters_.publishes;
-    return this->show(control_->tail, tail, shown, pace);  // pairs with RingReader::look
+    Control& control = *control_;
+    if (pace == Pace::exchanging) {
+      control.tail.store(tail, std::memory_order_seq_cst);  // pairs with RingReader::look
+    } else {
+      control.tail.store(tail, std::memory_order_release);  // the same
+      Machine::light_barrier();
+    }
+    return this->may_sleep(control.reader);
   }
+  Wake take_reader() noexcept { return this->take_sleeper(position_); }
   std::uint64_t unpublished() const noexcept { return held_; }
   /// True when the reader has said that it reads no more.
   bool reader_gone() const noexcept { return control_->gone.load(std::memory_order_relaxed) != 0; }
@@ -289,8 +310,10 @@ class RingWriter : public RingHalf<Machine> {
 
  private:
   Control* control_;
-  std::uint64_t held_ = 0;  // filled and not yet published
-  std::uint64_t head_ = 0;  // the reader's, as last seen
+  static constexpr std::uint64_t most_without_fence = Machine::fence_pays_bytes - 1;
+  std::uint64_t plain_most_;  // bytes whose publish is plain: 0 while something is held, or a fence is needed
+  std::uint64_t held_ = 0;    // filled and not yet published
+  std::uint64_t head_ = 0;    // the reader's, as last seen
 };
 
 /// The consuming half. One thread at a time, but for disarm.
@@ -311,9 +334,11 @@ class RingReader : public RingHalf<Machine> {
   RingStatus peek(std::uint64_t minimum, std::span<const std::byte>& view) noexcept {
     if (known() < minimum) {
       gathering_.before_look();
-      return take(look(), minimum, view);
+      const RingStatus status = learn(look(), minimum);
+      if (status != RingStatus::ok) return gathering_.found_nothing(), status;
+      gathering_.found(known());
     }
-    view = all_known();
+    view = {this->at(position_), static_cast<std::size_t>(known())};
     return RingStatus::ok;
   }
 
@@ -322,7 +347,8 @@ class RingReader : public RingHalf<Machine> {
     std::uint64_t tail;
     std::uint32_t ended;
   };
-  /// peek in three parts, for who spins: when looks_at_once(), look(); and take() it when it brings_news().
+  /// peek in parts, for who spins and knows of less than `minimum`: when looks_at_once(), look(); when that
+  /// brings_news(), take() the tail.
   bool looks_at_once() const noexcept { return gathering_.is_idle(); }
   Look look() const noexcept {
     // The bytes' line beside the tail's and not after it: a round trip then waits for one line's way instead of two. In
@@ -340,13 +366,17 @@ class RingReader : public RingHalf<Machine> {
     gathering_.found_nothing();
     return false;
   }
-  RingStatus take(Look look, std::uint64_t minimum, std::span<const std::byte>& view) noexcept {
-    const RingStatus status = learn(look, minimum);
-    if (status != RingStatus::ok) return gathering_.found_nothing(), status;
-    gathering_.found(known());
-    view = all_known();
-    return RingStatus::ok;
+  /// False: it is not what a peek of `minimum` would find, or that is none of ok; nothing has happened then.
+  bool take(std::uint64_t tail, std::uint64_t minimum, std::span<const std::byte>& view) noexcept {
+    const std::uint64_t unread = tail - position_;
+    if (unread < minimum || unread > this->capacity()) return false;
+    tail_ = tail;
+    view = {this->at(position_), static_cast<std::size_t>(unread)};
+    gathering_.found(unread);
+    return true;
   }
+  /// True when the last look that found something was not the first.
+  bool came_late() const noexcept { return gathering_.came_late(); }
   /// Looks since something was found.
   std::uint32_t in_vain() const noexcept { return gathering_.in_vain(); }
   /// Unread bytes, as far as known.
@@ -379,13 +409,11 @@ class RingReader : public RingHalf<Machine> {
   }
 
  private:
-  std::span<const std::byte> all_known() const noexcept {
-    return {this->at(position_), static_cast<std::size_t>(known())};
-  }
   RingStatus learn(Look look, std::uint64_t minimum) noexcept {
-    if (look.tail - tail_ > this->capacity() - known()) return RingStatus::corrupt;
+    const std::uint64_t unread = look.tail - position_;
+    if (unread > this->capacity() || unread < known()) return RingStatus::corrupt;
     tail_ = look.tail;
-    if (known() >= minimum) return RingStatus::ok;
+    if (unread >= minimum) return RingStatus::ok;
     if (look.ended == mark_open) [[likely]]
       return RingStatus::not_now;
     return look.ended == mark_ended ? RingStatus::ended : RingStatus::reset;

@@ -14,8 +14,6 @@
 
 #include <cstdint>
 
-#include "pace.hpp"
-
 namespace ferry::shm_spsc {
 
 template <class Machine>
@@ -52,6 +50,8 @@ class Gathering {
  private:
   static constexpr int short_wait = 16;  // pauses: from 0.3 us on AMD's processors to 0.8 us on Intel's
   static constexpr int long_wait = 64;
+  /// In vain, before something is found: more than a reader needs that keeps up with a stream.
+  static constexpr std::uint32_t looks_of_a_wait = 4;
   static constexpr std::uint32_t quick_looks = 16;  // in vain, before something is found: half a microsecond or so
   static constexpr int looks_to_judge = 8;
   static constexpr int first_rest = 256;  // looks that find something

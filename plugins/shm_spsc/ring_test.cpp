@@ -169,6 +169,7 @@ TEST_CASE("who shows much at once fences then and for some steps more, and the o
   CHECK(writer.needs_barrier());
   take(reader, much);
   CHECK_FALSE(writer.needs_barrier());
+  CHECK_FALSE(writer.is_plain(8));
   for (int step = 1; step < SharedMachine::small_steps_fenced; ++step) put(writer, 1);
   CHECK_FALSE(reader.needs_barrier());
   put(writer, 1);
@@ -204,36 +205,66 @@ TEST_CASE("a look says whether anything has come, and those in vain are counted 
   CHECK(put(writer, 8, 5) == Wake::nobody);
   RingReader<>::Look look = reader.look();
   CHECK(reader.brings_news(look));
-  CHECK(reader.take(look, 9, view) == RingStatus::not_now);
+  CHECK_FALSE(reader.take(look.tail, 9, view));
+  CHECK(reader.brings_news(reader.look()));  // not taken, it is still new
+  CHECK(reader.peek(9, view) == RingStatus::not_now);
   CHECK_FALSE(reader.brings_news(reader.look()));  // nothing since
   CHECK(reader.in_vain() == 4);
   writer.fill(8);
   CHECK(writer.publish(0, Pace::exchanging) == Wake::nobody);
   look = reader.look();
   CHECK(reader.brings_news(look));
-  CHECK(reader.take(look, 9, view) == RingStatus::ok);
+  CHECK_FALSE(reader.take(look.tail + capacity, 9, view));  // more than there can be
+  CHECK_FALSE(reader.take(look.tail - 9, 9, view));         // less than was known
+  CHECK(reader.take(look.tail, 9, view));
   CHECK(view.size() == 16);
   CHECK(view[0] == std::byte{5});
   CHECK(reader.in_vain() == 0);
+  CHECK(reader.came_late());
   CHECK(reader.consume(16) == Wake::nobody);
   CHECK(writer.end(mark_ended) == Wake::nobody);
   look = reader.look();
   CHECK(reader.brings_news(look));
-  CHECK(reader.take(look, 1, view) == RingStatus::ended);
+  CHECK_FALSE(reader.take(look.tail, 1, view));
+  CHECK(reader.peek(1, view) == RingStatus::ended);
 }
 
 TEST_CASE("what is published first after a wait answers it, where that matters") {
   Exchange exchange(true);
   CHECK(exchange.pace() == Pace::streaming);
-  exchange.found(looks_of_a_wait - 1);
-  CHECK(exchange.pace() == Pace::streaming);
-  exchange.found(looks_of_a_wait);
-  exchange.found(1000);
+  exchange.found(false);
+  CHECK_FALSE(exchange.has_waited());
+  exchange.found(true);
+  exchange.found(true);
+  CHECK(exchange.has_waited());
   CHECK(exchange.pace() == Pace::exchanging);
   CHECK(exchange.pace() == Pace::streaming);
   Exchange indifferent(false);
-  indifferent.found(1000);
+  indifferent.found(true);
   CHECK(indifferent.pace() == Pace::streaming);
+}
+
+TEST_CASE("a publish is plain unless something was held or its sleepers need a fence") {
+  TestRing ring(true);
+  RingWriter writer = ring.writer();
+  RingReader reader = ring.reader();
+  CHECK(writer.is_plain(8));
+  writer.fill(8);
+  CHECK_FALSE(writer.is_plain(8));
+  CHECK(writer.publish(8) == Wake::nobody);
+  CHECK(writer.is_plain(8));
+  CHECK_FALSE(writer.publish_plainly(8));
+  std::span<const std::byte> view;
+  CHECK(reader.peek(24, view) == RingStatus::ok);
+  CHECK(reader.consume(24) == Wake::nobody);
+  CHECK(reader.arm(Wake::blocked, 8));
+  CHECK(writer.publish_plainly(8));
+  CHECK(writer.take_reader() == Wake::blocked);
+  CHECK_FALSE(writer.publish_plainly(8));
+  CHECK(writer.counters().publishes.value() == 4);
+
+  TestRing fenced;
+  CHECK_FALSE(fenced.writer().is_plain(8));
 }
 
 namespace {

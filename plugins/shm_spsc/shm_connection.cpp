@@ -31,7 +31,7 @@ ShmConnection::ShmConnection(Link link, std::string local_address, std::string p
       peer_address_(std::move(peer_address)) {}
 
 ShmConnection::~ShmConnection() {
-  publish();
+  publish_held();
   end_output(mark_ended);
   wake_writer(reader_.leave());
 }
@@ -91,7 +91,7 @@ std::int32_t ShmConnection::announce(ferry_interest interest) noexcept {
   stand_down(writer_, writing_);
   std::span<std::byte> room;
   if (writer_.reserve(1, room) != RingStatus::not_now) return FERRY_READY;
-  publish();
+  publish_held();
   return announce(writer_, writing_, room_worth_waking());
 }
 
@@ -105,7 +105,7 @@ std::int32_t ShmConnection::announce(Half& half, Waiting<Half>& waiting, std::ui
   stand_down(half, waiting);
   const bool in_vain = waiting.arming.came_to_nothing(half);
   if ((in_vain || !Signal::stays_raised) && !waiting.signal.drain()) note_gone();
-  if (gone_.load(std::memory_order_relaxed)) return FERRY_READY;
+  if (is_gone()) return FERRY_READY;
   half.announce(Wake::polling, wanted);
   return announced;
 }
@@ -139,20 +139,22 @@ inline ferry_status ShmConnection::look(std::uint64_t minimum, const void** data
   if (!simple) [[unlikely]]
     return look_and_wait(minimum, data, size, deadline_ns);
   const RingReader<>::Look look = reader_.look();
-  if (reader_.brings_news(look)) {
-    const std::uint32_t in_vain = reader_.in_vain();
-    std::span<const std::byte> view;
-    if (reader_.take(look, minimum, view) != RingStatus::ok) return look_and_wait(minimum, data, size, deadline_ns);
-    exchange_.found(in_vain);
-    *data = view.data();
-    *size = view.size();
-    return FERRY_OK;
-  }
+  if (reader_.brings_news(look)) return take_news(minimum, data, size, deadline_ns, look.tail);
   const bool due = (reader_.in_vain() + 1) % tries_per_look == 0;
   const bool may_go_on = deadline_ns == FERRY_NO_WAIT && minimum <= max_view() && !due;
-  if (may_go_on && !gone_.load(std::memory_order_relaxed)) return FERRY_WOULD_BLOCK;
+  if (may_go_on && !is_gone()) return FERRY_WOULD_BLOCK;
   if (due) reading_.fruitless = tries_per_look - 1;  // the next try looks whether the peer lives
   return look_and_wait(minimum, data, size, deadline_ns);
+}
+
+ferry_status ShmConnection::take_news(std::uint64_t minimum, const void** data, std::uint64_t* size,
+                                      std::int64_t deadline_ns, std::uint64_t tail) noexcept {
+  std::span<const std::byte> view;
+  if (!reader_.take(tail, minimum, view)) return look_and_wait(minimum, data, size, deadline_ns);
+  *data = view.data();
+  *size = view.size();
+  exchange_.found(reader_.came_late());
+  return FERRY_OK;
 }
 
 ferry_status ShmConnection::look_and_wait(std::uint64_t minimum, const void** data, std::uint64_t* size,
@@ -168,11 +170,14 @@ ferry_status ShmConnection::peek(std::uint64_t minimum, std::span<const std::byt
                                  std::int64_t deadline_ns) noexcept {
   stand_down(reader_, reading_);
   for (;;) {
-    const bool gone = gone_.load(std::memory_order_acquire);  // pairs with note_gone: what came before the end is seen
-    const std::uint32_t in_vain = reader_.in_vain();
+    // Pairs with note_gone: what came before the end is seen.
+    const bool gone = gone_.load(std::memory_order_acquire) != FERRY_OK;
+    const bool looks = reader_.known() < minimum;
     const RingStatus found = read_failure_ == FERRY_OK ? reader_.peek(minimum, view) : RingStatus::corrupt;
-    if (found == RingStatus::ok) [[likely]]
-      return exchange_.found(in_vain), FERRY_OK;
+    if (found == RingStatus::ok) [[likely]] {
+      if (looks) exchange_.found(reader_.came_late());
+      return FERRY_OK;
+    }
     const ferry_status status = wait_to_read(found, gone, minimum, deadline_ns);
     if (status != FERRY_OK) return status;
   }
@@ -223,7 +228,7 @@ inline ferry_status ShmConnection::reserve(std::uint64_t minimum, std::span<std:
   stand_down(writer_, writing_);
   for (;;) {
     // pairs with note_gone
-    const bool closed = output_ended_ || gone_.load(std::memory_order_acquire);
+    const bool closed = output_ended_ || gone_.load(std::memory_order_acquire) != FERRY_OK;
     const RingStatus found = closed ? RingStatus::reset : writer_.reserve(minimum, room);
     if (found == RingStatus::ok) [[likely]]
       return FERRY_OK;
@@ -237,24 +242,41 @@ ferry_status ShmConnection::wait_to_write(RingStatus found, std::uint64_t minimu
   if (output_ended_) return FERRY_CLOSED;
   if (found != RingStatus::not_now) return note_gone(), FERRY_RESET;
   if (minimum > max_view()) return FERRY_TOO_LARGE;
-  publish();  // what FERRY_WRITE_MORE held back: the reader makes no room before it has seen it
+  publish_held();  // what FERRY_WRITE_MORE held back: the reader makes no room before it has seen it
   return wait(writer_, writing_, std::max(minimum, room_worth_waking()), deadline_ns);
 }
 
-ferry_status ShmConnection::commit_answer(std::uint64_t size) noexcept {
-  wake_reader(writer_.publish(size, Pace::exchanging));
-  return gone_.load(std::memory_order_relaxed) ? FERRY_RESET : FERRY_OK;
+inline ferry_status ShmConnection::publish(std::uint64_t size) noexcept {
+  if (!writer_.is_plain(size)) [[unlikely]]
+    return publish_otherwise(size);
+  if (exchange_.has_waited()) [[unlikely]]
+    return publish_answer(size);
+  if (writer_.publish_plainly(size)) [[unlikely]]
+    return wake_published();
+  return gone_.load(std::memory_order_relaxed);
 }
 
-inline ferry_status ShmConnection::commit(std::uint64_t size, std::uint32_t flags) noexcept {
-  if ((flags & FERRY_WRITE_MORE) != 0) {
-    writer_.fill(size);
-  } else if (exchange_.pace() == Pace::exchanging) {
-    return commit_answer(size);
-  } else {
-    wake_reader(writer_.publish(size));
-  }
-  return gone_.load(std::memory_order_relaxed) ? FERRY_RESET : FERRY_OK;
+ferry_status ShmConnection::publish_answer(std::uint64_t size) noexcept {
+  exchange_.note_answered();
+  if (writer_.publish_plainly(size, Pace::exchanging)) [[unlikely]]
+    return wake_published();
+  return gone_.load(std::memory_order_relaxed);
+}
+
+ferry_status ShmConnection::publish_otherwise(std::uint64_t size) noexcept {
+  wake_reader(writer_.publish(size, exchange_.pace()));
+  return gone_.load(std::memory_order_relaxed);
+}
+
+ferry_status ShmConnection::wake_published() noexcept {
+  wake_reader(writer_.take_reader());
+  return gone_.load(std::memory_order_relaxed);
+}
+
+ferry_status ShmConnection::commit(std::uint64_t size, std::uint32_t flags) noexcept {
+  if ((flags & FERRY_WRITE_MORE) == 0) return publish(size);
+  writer_.fill(size);
+  return gone_.load(std::memory_order_relaxed);
 }
 
 std::int64_t ShmConnection::write(const ferry_iovec* pieces, std::uint32_t count, std::uint32_t flags,
@@ -265,8 +287,8 @@ std::int64_t ShmConnection::write(const ferry_iovec* pieces, std::uint32_t count
   std::span<std::byte> room;
   if (wanted > 0) {
     // Looks for room for all of it before less will do: a message in two parts costs two publishes.
-    const bool fits = !output_ended_ && !gone_.load(std::memory_order_relaxed) &&
-                      writer_.reserve(std::min(wanted, segment_.ring()), room) == RingStatus::ok;
+    const bool fits =
+        !output_ended_ && !is_gone() && writer_.reserve(std::min(wanted, segment_.ring()), room) == RingStatus::ok;
     if (!fits) {
       if (const ferry_status status = reserve(1, room, deadline_ns); status != FERRY_OK) return status;
     }
@@ -278,12 +300,12 @@ std::int64_t ShmConnection::write(const ferry_iovec* pieces, std::uint32_t count
       const std::uint64_t part = std::min({pieces[i].size - copied, room.size() - done, part_bytes});
       std::memcpy(room.data() + done, data + copied, part);
       writer_.fill(part);
-      if (writer_.unpublished() >= part_bytes) publish();
+      if (writer_.unpublished() >= part_bytes) publish_held();
       copied += part;
       done += part;
     }
   }
-  if ((flags & FERRY_WRITE_MORE) == 0) publish();
+  if ((flags & FERRY_WRITE_MORE) == 0) publish_held();
   return static_cast<std::int64_t>(done);
 }
 
@@ -295,9 +317,9 @@ void ShmConnection::end_output(std::uint32_t mark) noexcept {
 
 ferry_status ShmConnection::shutdown_write() noexcept {
   if (output_ended_) return FERRY_OK;
-  publish();
+  publish_held();
   end_output(mark_ended);
-  return gone_.load(std::memory_order_relaxed) ? FERRY_RESET : FERRY_OK;
+  return gone_.load(std::memory_order_relaxed);
 }
 
 void ShmConnection::abort_now() noexcept {
@@ -351,7 +373,7 @@ const void* ShmConnection::extension(std::string_view id) noexcept {
         return from(connection).commit(size, flags);
       },
       [](ferry_connection* connection, std::uint64_t size) noexcept -> ferry_status {
-        return from(connection).commit(size, 0);
+        return from(connection).publish(size);
       }};
   static constexpr ferry_arm_many many{
       sizeof(ferry_arm_many), 0,

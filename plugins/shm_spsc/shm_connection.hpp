@@ -46,6 +46,7 @@ class ShmConnection : public plugin::Connection<ShmConnection> {
   void consume(std::uint64_t size) noexcept;
   ferry_status reserve(std::uint64_t minimum, std::span<std::byte>& room, std::int64_t deadline_ns) noexcept;
   ferry_status commit(std::uint64_t size, std::uint32_t flags) noexcept;
+  ferry_status publish(std::uint64_t size) noexcept;
   std::int32_t statistics(ferry_statistic* figures, std::uint32_t capacity) const noexcept;
   ferry_status credentials(ferry_credentials& out) const noexcept;
 
@@ -73,6 +74,9 @@ class ShmConnection : public plugin::Connection<ShmConnection> {
   /// Its second part, which each system has its own of: to sleep. The deadline is not yet past.
   template <class Half>
   ferry_status sleep(Half& half, Waiting<Half>& waiting, std::uint64_t wanted, std::int64_t deadline_ns) noexcept;
+  // look's rarer cases; apart, so that a look in vain saves no registers for them.
+  [[gnu::noinline]] ferry_status take_news(std::uint64_t minimum, const void** data, std::uint64_t* size,
+                                           std::int64_t deadline_ns, std::uint64_t tail) noexcept;
   [[gnu::noinline]] ferry_status look_and_wait(std::uint64_t minimum, const void** data, std::uint64_t* size,
                                                std::int64_t deadline_ns) noexcept;
   template <class Half>
@@ -85,9 +89,11 @@ class ShmConnection : public plugin::Connection<ShmConnection> {
   static std::int32_t confirm(Half& half, Waiting<Half>& waiting, std::uint64_t wanted) noexcept;
   ferry_status wait_to_read(RingStatus found, bool gone, std::uint64_t minimum, std::int64_t deadline_ns) noexcept;
   ferry_status wait_to_write(RingStatus found, std::uint64_t minimum, std::int64_t deadline_ns) noexcept;
-  void publish() noexcept { wake_reader(writer_.publish(0, exchange_.pace())); }
-  /// commit's rare case; apart, so that a stream saves no registers for it.
-  [[gnu::noinline]] ferry_status commit_answer(std::uint64_t size) noexcept;
+  void publish_held() noexcept { wake_reader(writer_.publish(0, exchange_.pace())); }
+  // publish's rare cases; apart, so that a stream saves no registers for them.
+  [[gnu::noinline]] ferry_status publish_answer(std::uint64_t size) noexcept;
+  [[gnu::noinline]] ferry_status publish_otherwise(std::uint64_t size) noexcept;
+  [[gnu::noinline]] ferry_status wake_published() noexcept;
   void wake_reader(Wake wake) noexcept {
     if (wake != Wake::nobody) [[unlikely]]
       wake_sleeping_reader(wake);
@@ -103,11 +109,13 @@ class ShmConnection : public plugin::Connection<ShmConnection> {
   static void wake_sleeper(Wake wake, std::atomic<std::uint32_t>& word, Signal& signal) noexcept;
   void end_output(std::uint32_t mark) noexcept;
   /// From now on nothing more is sent, and what was received is read to its end.
-  void note_gone() noexcept { gone_.store(true, std::memory_order_release); }  // pairs with the loads in peek, reserve
+  void note_gone() noexcept { gone_.store(FERRY_RESET, std::memory_order_release); }  // pairs with peek, reserve
+  bool is_gone() const noexcept { return gone_.load(std::memory_order_relaxed) != FERRY_OK; }
 
   Segment segment_;
-  std::atomic<bool> gone_{false};  // the other process has ended, cut the connection, or broken its rules
-  Exchange exchange_;              // beside gone_, which either thread loads anyway
+  /// FERRY_RESET when the other process has ended, cut the connection, or broken its rules.
+  std::atomic<ferry_status> gone_{FERRY_OK};
+  Exchange exchange_;  // beside gone_, which either thread loads anyway
   std::atomic<bool> interrupted_{false};
   plugin::Interrupt interrupt_;
   // What the reader's and what the writer's thread change stands apart, so that they share no cache line.
