@@ -141,7 +141,7 @@ class RingHalf {
   /// once.
   Wake show(typename Machine::template Atomic<std::uint64_t>& to, std::uint64_t position, std::uint64_t size,
             Pace pace = Pace::streaming) noexcept {
-    if (size >= Machine::fence_pays_bytes) {
+    if (size >= Machine::fence_pays_bytes || std::exchange(woke_, false)) {
       fence_more();
     } else if (fences_) [[unlikely]] {
       fence_less();
@@ -180,12 +180,13 @@ class RingHalf {
     const std::uint32_t kind = other_->kind.exchange(to_word(Wake::nobody), std::memory_order_seq_cst);
     if (kind == to_word(Wake::nobody)) return Wake::nobody;
     ++counters_.wakes;
+    woke_ = asymmetric_;
     return kind == to_word(Wake::blocked) ? Wake::blocked : Wake::polling;
   }
 
   /// As known_positions.
   std::uint64_t known_fences() const noexcept {
-    return std::uint64_t{fences_} << 4 | static_cast<std::uint64_t>(steps_fenced_);
+    return std::uint64_t{woke_} << 5 | std::uint64_t{fences_} << 4 | static_cast<std::uint64_t>(steps_fenced_);
   }
 
   // What changes with every message comes first and stands together, on one line.
@@ -197,6 +198,7 @@ class RingHalf {
   std::uint64_t capacity_;
   bool asymmetric_;
   bool fences_;           // now
+  bool woke_ = false;     // a sleeper, since the last step: fences from the next one on
   int steps_fenced_ = 0;  // small ones, to come
   Word* self_fences_;
   Word* other_fences_;
@@ -242,7 +244,7 @@ class RingWriter : public RingHalf<Machine> {
     position_ += size;
     ++this->counters_.publishes;
     const Wake wake = this->show(control_->tail, position_, shown, pace);  // pairs with RingReader::look
-    plain_most_ = this->fences_ ? 0 : most_without_fence;
+    note_fences();
     return wake;
   }
   /// Whether publish(size) is no more than publish_plainly.
@@ -263,7 +265,11 @@ class RingWriter : public RingHalf<Machine> {
     }
     return this->may_sleep(control.reader);
   }
-  Wake take_reader() noexcept { return this->take_sleeper(position_); }
+  Wake take_reader() noexcept {
+    const Wake wake = this->take_sleeper(position_);
+    note_fences();
+    return wake;
+  }
   std::uint64_t unpublished() const noexcept { return held_; }
   /// True when the reader has said that it reads no more.
   bool reader_gone() const noexcept { return control_->gone.load(std::memory_order_relaxed) != 0; }
@@ -310,6 +316,8 @@ class RingWriter : public RingHalf<Machine> {
 
  private:
   Control* control_;
+  void note_fences() noexcept { plain_most_ = this->fences_ || this->woke_ ? 0 : most_without_fence; }
+
   static constexpr std::uint64_t most_without_fence = Machine::fence_pays_bytes - 1;
   std::uint64_t plain_most_;  // bytes whose publish is plain: 0 while something is held, or a fence is needed
   std::uint64_t held_ = 0;    // filled and not yet published

@@ -22,7 +22,7 @@ namespace ferry::shm_spsc {
 struct SharedMachine {
   template <class T>
   using Atomic = std::atomic<T>;
-  /// Shown at once, so many bytes are worth a fence, and so are that many smaller steps after them.
+  /// Shown at once, so many bytes are worth a fence, and so are that many smaller steps after them or after a wake-up.
   static constexpr std::uint64_t fence_pays_bytes = std::uint64_t{32} << 10;
   static constexpr int small_steps_fenced = 16;
   /// The frequent side's half: pairs with heavy_barrier.
