@@ -24,9 +24,9 @@ ConnectionDriver::ConnectionDriver(ReactorCore& core, Connection connection, Han
       wait_(connection_.settings().wait),
       format_(frame_format_of(connection_.info())),
       inbox_(format_, connection_.settings().max_message, core_.spare_block()),
-      queue_(core.chunks()) {
+      queue_(core.chunks(), format_) {
   limits_.read_budget = std::max<std::size_t>(limits_.read_budget, 1);
-  if (format_ == FrameFormat::python && connection_.kind() == FERRY_STREAM) {
+  if (connection_.kind() == FERRY_STREAM) {
     quick_limits_ = {std::min(limits_.write_high_watermark, flush_early_bytes), limits_.write_high_watermark};
   }
   if (connection_.kind() == FERRY_RECORDS) {

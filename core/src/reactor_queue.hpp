@@ -63,7 +63,8 @@ class WriteChunkPool {
 /// Not thread safe. The pool outlives it.
 class WriteQueue {
  public:
-  explicit WriteQueue(WriteChunkPool& pool) noexcept : pool_(pool) {}
+  /// `format` is what append_small frames its messages in.
+  WriteQueue(WriteChunkPool& pool, FrameFormat format) noexcept : pool_(pool), format_(format) {}
   WriteQueue(const WriteQueue&) = delete;
   WriteQueue& operator=(const WriteQueue&) = delete;
   ~WriteQueue() { clear(); }
@@ -99,15 +100,23 @@ class WriteQueue {
     size_ += added;
     window_ = at_ = window_end_ = nullptr;
   }
-  /// The common case of append() and of all that is to be thought of before it: a message of at most 2 KiB, with the
-  /// header of the `python` format, into the window. False: it does not fit, and nothing was done.
+  /// The common case of append() and of all that is to be thought of before it: a message of at most 2 KiB, framed,
+  /// into the window. False: it does not fit, and nothing was done.
   bool append_small(ConstBytes payload) noexcept {
     constexpr std::size_t limit = 2048;
-    const std::size_t size = python_header_bytes + payload.size();
-    if (size > static_cast<std::size_t>(window_end_ - at_) || size > limit) return false;
-    store_big_endian_32(at_, static_cast<std::uint32_t>(payload.size()));
-    copy_small(at_ + python_header_bytes, payload);
-    at_ += size;
+    if (payload.size() > limit) return false;
+    const bool aligned = format_ == FrameFormat::aligned;
+    const std::size_t size = aligned ? aligned_frame_size(payload.size()) : python_header_bytes + payload.size();
+    std::byte* const to = at_;
+    if (size > static_cast<std::size_t>(window_end_ - to)) return false;
+    at_ = to + size;
+    if (aligned) {
+      store_aligned_header(to, payload.size());
+      copy_small(to + aligned_header_bytes, payload);
+    } else {
+      store_big_endian_32(to, static_cast<std::uint32_t>(payload.size()));
+      copy_small(to + python_header_bytes, payload);
+    }
     return true;
   }
 
@@ -141,6 +150,7 @@ class WriteQueue {
   }
 
   WriteChunkPool& pool_;
+  FrameFormat format_;
   WriteChunk* first_ = nullptr;
   WriteChunk* last_ = nullptr;
   std::size_t size_ = 0;  // without what is in the window

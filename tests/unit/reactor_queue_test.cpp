@@ -40,7 +40,7 @@ std::string framed(std::string_view payload) {
 
 TEST_CASE("a queue gives back what was put in, however it is cut") {
   WriteChunkPool pool;
-  WriteQueue queue(pool);
+  WriteQueue queue(pool, FrameFormat::python);
   std::mt19937 random(7);
   std::string expected;
   std::string taken;
@@ -70,7 +70,7 @@ TEST_CASE("a queue gives back what was put in, however it is cut") {
 
 TEST_CASE("a shared message is referred to, and its owner is let go with its last byte") {
   WriteChunkPool pool;
-  WriteQueue queue(pool);
+  WriteQueue queue(pool, FrameFormat::python);
   const auto message = std::make_shared<const std::string>(1000, 's');
   queue.append_shared(bytes_of("head"), {bytes_of(*message), message}, {});
   queue.append({}, bytes_of("next"), {});
@@ -88,30 +88,34 @@ TEST_CASE("a shared message is referred to, and its owner is let go with its las
 }
 
 TEST_CASE("the quick way in gives the same bytes, and does nothing where it does not fit") {
-  WriteChunkPool pool;
-  WriteQueue queue(pool);
-  queue.open_window(SIZE_MAX);
-  CHECK_FALSE(queue.append_small(bytes_of("no chunk yet")));
-  std::string expected = "-";
-  queue.append({}, bytes_of(expected), {});
-  CHECK_FALSE(queue.append_small(bytes_of("no window yet")));
-  queue.open_window(SIZE_MAX);
-  std::string text;
-  for (char c = ' '; text.size() < 100; ++c) {
-    if (!queue.append_small(bytes_of(text))) break;
-    expected += std::string("\0\0\0", 3) + static_cast<char>(text.size()) + text;
-    text += c;
+  for (const FrameFormat format : {FrameFormat::python, FrameFormat::aligned}) {
+    WriteChunkPool pool;
+    WriteQueue queue(pool, format);
+    queue.open_window(SIZE_MAX);
+    CHECK_FALSE(queue.append_small(bytes_of("no chunk yet")));
+    std::string expected = "-";
+    queue.append({}, bytes_of(expected), {});
+    CHECK_FALSE(queue.append_small(bytes_of("no window yet")));
+    queue.open_window(SIZE_MAX);
+    std::string text;
+    for (char c = ' '; text.size() < 100; ++c) {
+      if (!queue.append_small(bytes_of(text))) break;
+      std::string frame(text.size() + max_frame_header_bytes + frame_alignment_bytes, '?');
+      frame.resize(write_frame(format, bytes_of(text), reinterpret_cast<std::byte*>(frame.data())));
+      expected += frame;
+      text += c;
+      CHECK(queue.size() == expected.size());
+    }
+    CHECK(text.size() > 60);
+    CHECK_FALSE(queue.append_small(bytes_of(std::string(4000, 'x'))));
+    CHECK(gathered(queue, 64, SIZE_MAX) == expected);
     CHECK(queue.size() == expected.size());
   }
-  CHECK(text.size() > 60);
-  CHECK_FALSE(queue.append_small(bytes_of(std::string(4000, 'x'))));
-  CHECK(gathered(queue, 64, SIZE_MAX) == expected);
-  CHECK(queue.size() == expected.size());
 }
 
 TEST_CASE("the quick way in ends below the limit, and with every other change of the queue") {
   WriteChunkPool pool;
-  WriteQueue queue(pool);
+  WriteQueue queue(pool, FrameFormat::python);
   const ConstBytes one = bytes_of("1");  // 5 bytes with its header
   queue.append({}, bytes_of("-"), {});
   queue.open_window(12);
@@ -137,7 +141,7 @@ TEST_CASE("the quick way in ends below the limit, and with every other change of
 
 TEST_CASE("a few queued bytes hold one small chunk, and an empty queue none") {
   WriteChunkPool pool;
-  WriteQueue queue(pool);
+  WriteQueue queue(pool, FrameFormat::python);
   queue.append({}, bytes_of("few"), {});
   WriteChunk* const other = pool.take(false);
   CHECK(other->capacity == WriteChunkPool::small_bytes);
