@@ -44,7 +44,7 @@ ferry_status Connection::peek_emulated(std::size_t minimum, const void*& data, s
   const bool records = kind_ == FERRY_RECORDS;
   const std::size_t wanted = records ? std::min<std::size_t>(max_record_, max_lent) : minimum;
   if (wanted > max_lent) return FERRY_TOO_LARGE;
-  std::int64_t status = FERRY_OK;
+  ferry_status status = FERRY_OK;
   while (peeked_.end - peeked_.begin < (records ? 1 : minimum)) {
     if (peeked_.begin + wanted > peeked_.capacity) {
       auto [memory, capacity] = take_memory(wanted);
@@ -56,7 +56,7 @@ ferry_status Connection::peek_emulated(std::size_t minimum, const void*& data, s
     const std::int64_t count =
         read_once(peeked_.memory.get() + peeked_.end, peeked_.capacity - peeked_.end, deadline_ns);
     if (count < 0) {
-      status = count;
+      status = static_cast<ferry_status>(count);
       break;
     }
     peeked_.end += static_cast<std::size_t>(count);
@@ -68,7 +68,7 @@ ferry_status Connection::peek_emulated(std::size_t minimum, const void*& data, s
   } else if (size == 0) {
     peeked_.release();
   }
-  return static_cast<ferry_status>(status);
+  return status;
 }
 
 Status Connection::reserve_emulated(MutableBytes& view, std::size_t minimum) {

@@ -7,7 +7,8 @@
 //
 // Sleeping. A side that finds nothing calls arm(kind, minimum), which announces it and looks once more; on true it may
 // sleep until woken, and then calls disarm() before it goes on. Every call that publishes something returns the kind of
-// sleeper on the other side that now has what it wanted, at most once for each arm; the caller must wake it:
+// sleeper on the other side that now has what it wanted, at most once for each arm (publish_plainly in two steps); the
+// caller must wake it:
 //   if (ring.arm(Wake::blocked, 1)) futex_wait(&ring.sleep_word(), Wake::blocked);   ring.disarm();
 //
 // Trust. The other process may store anything at any time. What it owns is loaded once per decision, and a position
@@ -93,7 +94,7 @@ class RingHalf {
   /// Bytes filled, or consumed, since the start.
   std::uint64_t position() const noexcept { return position_; }
   const RingCounters& counters() const noexcept { return counters_; }
-  std::uint64_t capacity() const noexcept { return capacity_; }
+  std::uint64_t capacity() const noexcept { return mask_ + 1; }
 
  protected:
   using SleeperLine = Sleeper<Machine::template Atomic>;
@@ -107,7 +108,7 @@ class RingHalf {
       : self_(self.sleeper),
         other_(other.sleeper),
         memory_(memory),
-        capacity_(capacity),
+        mask_(capacity - 1),
         asymmetric_(asymmetric),
         fences_(!asymmetric),
         self_fences_(self.fences),
@@ -116,7 +117,7 @@ class RingHalf {
   static Side reader_of(Control& control) noexcept { return {&control.reader, &control.reader_fences}; }
 
   static constexpr std::uint32_t to_word(Wake wake) noexcept { return static_cast<std::uint32_t>(wake); }
-  std::byte* at(std::uint64_t position) const noexcept { return memory_ + (position & (capacity_ - 1)); }
+  std::byte* at(std::uint64_t position) const noexcept { return memory_ + (position & mask_); }
   /// A store that the other side may be about to sleep for. Two calls: an order that is no constant is seq_cst to gcc,
   /// and on x86 that store is the fence which the asymmetric barrier is there to save.
   template <class T>
@@ -132,7 +133,7 @@ class RingHalf {
   /// Announces a sleep until the other side's position is `wanted`.
   void announce_until(Wake kind, std::uint64_t wanted) noexcept {
     self_->position.store(wanted, std::memory_order_relaxed);
-    // Pairs with the load in find_sleeper, which then sees `position`; and, before the second look, with the barrier
+    // Pairs with the load in may_sleep, which then sees `position`; and, before the second look, with the barrier
     // there: either the other side sees this announcement or we see what it published.
     self_->kind.store(to_word(kind), std::memory_order_seq_cst);
   }
@@ -141,7 +142,8 @@ class RingHalf {
   /// once.
   Wake show(typename Machine::template Atomic<std::uint64_t>& to, std::uint64_t position, std::uint64_t size,
             Pace pace = Pace::streaming) noexcept {
-    if (size >= Machine::fence_pays_bytes || std::exchange(woke_, false)) {
+    if (size >= Machine::fence_pays_bytes || woke_) {
+      woke_ = false;
       fence_more();
     } else if (fences_) [[unlikely]] {
       fence_less();
@@ -195,7 +197,7 @@ class RingHalf {
   SleeperLine* self_;
   SleeperLine* other_;
   std::byte* memory_;
-  std::uint64_t capacity_;
+  std::uint64_t mask_;
   bool asymmetric_;
   bool fences_;           // now
   bool woke_ = false;     // a sleeper, since the last step: fences from the next one on
@@ -236,7 +238,7 @@ class RingWriter : public RingHalf<Machine> {
     held_ += size;
     plain_most_ = 0;
   }
-  /// fill, and shows the reader everything filled.
+  /// fill, and shows the reader everything filled. The plain case is here for who does not ask before: the model check.
   [[nodiscard]] Wake publish(std::uint64_t size = 0, Pace pace = Pace::streaming) noexcept {
     if (is_plain(size)) return publish_plainly(size, pace) ? take_reader() : Wake::nobody;
     const std::uint64_t shown = std::exchange(held_, 0) + size;
@@ -315,10 +317,10 @@ class RingWriter : public RingHalf<Machine> {
   }
 
  private:
-  Control* control_;
+  static constexpr std::uint64_t most_without_fence = Machine::fence_pays_bytes - 1;
   void note_fences() noexcept { plain_most_ = this->fences_ || this->woke_ ? 0 : most_without_fence; }
 
-  static constexpr std::uint64_t most_without_fence = Machine::fence_pays_bytes - 1;
+  Control* control_;
   std::uint64_t plain_most_;  // bytes whose publish is plain: 0 while something is held, or a fence is needed
   std::uint64_t held_ = 0;    // filled and not yet published
   std::uint64_t head_ = 0;    // the reader's, as last seen
@@ -365,7 +367,7 @@ class RingReader : public RingHalf<Machine> {
     if (gathering_.came_late()) __builtin_prefetch(this->at(position_) + line_bytes);
     // The mark first: seen, it says that the tail loaded after it is the last one. Pairs with RingWriter::end.
     const std::uint32_t ended = control_->ended.load(std::memory_order_seq_cst);
-    // Pairs with the store in RingWriter::publish: the bytes before it are written.
+    // Pairs with the stores in RingWriter::publish and publish_plainly: the bytes before them are written.
     return {control_->tail.load(std::memory_order_seq_cst), ended};
   }
   /// Otherwise the look is counted as one in vain.
@@ -374,7 +376,8 @@ class RingReader : public RingHalf<Machine> {
     gathering_.found_nothing();
     return false;
   }
-  /// False: it is not what a peek of `minimum` would find, or that is none of ok; nothing has happened then.
+  /// False: that makes fewer than `minimum` bytes, or is no position that the writer can have come to; nothing has
+  /// changed then, and peek says which.
   bool take(std::uint64_t tail, std::uint64_t minimum, std::span<const std::byte>& view) noexcept {
     const std::uint64_t unread = tail - position_;
     if (unread < minimum || unread > this->capacity()) return false;
@@ -383,7 +386,7 @@ class RingReader : public RingHalf<Machine> {
     gathering_.found(unread);
     return true;
   }
-  /// True when the last look that found something was not the first.
+  /// True when what was found last came after a wait for it.
   bool came_late() const noexcept { return gathering_.came_late(); }
   /// Looks since something was found.
   std::uint32_t in_vain() const noexcept { return gathering_.in_vain(); }
@@ -418,10 +421,9 @@ class RingReader : public RingHalf<Machine> {
 
  private:
   RingStatus learn(Look look, std::uint64_t minimum) noexcept {
-    const std::uint64_t unread = look.tail - position_;
-    if (unread > this->capacity() || unread < known()) return RingStatus::corrupt;
+    if (look.tail - tail_ > this->capacity() - known()) return RingStatus::corrupt;
     tail_ = look.tail;
-    if (unread >= minimum) return RingStatus::ok;
+    if (known() >= minimum) return RingStatus::ok;
     if (look.ended == mark_open) [[likely]]
       return RingStatus::not_now;
     return look.ended == mark_ended ? RingStatus::ended : RingStatus::reset;

@@ -6,8 +6,8 @@
 // message. membarrier(2) lets the side that goes to sleep pay alone: it makes every running thread of every registered
 // process pass a full barrier, and the other side's publish then needs to keep the compiler from reordering and nothing
 // more. Both processes must be registered, so it is agreed at the handshake; without it both sides use sequentially
-// consistent accesses. So does, for a while, a side that shows many bytes at once: beside their copying its fence costs
-// nothing, while the other's barrier would interrupt it.
+// consistent accesses. So does, for a while, a side that shows many bytes at once or has woken the other: beside the
+// copying, or the waking, its fence costs nothing, while the other's barrier would interrupt it.
 #pragma once
 
 #include <atomic>

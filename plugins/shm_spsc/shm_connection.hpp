@@ -90,7 +90,7 @@ class ShmConnection : public plugin::Connection<ShmConnection> {
   ferry_status wait_to_read(RingStatus found, bool gone, std::uint64_t minimum, std::int64_t deadline_ns) noexcept;
   ferry_status wait_to_write(RingStatus found, std::uint64_t minimum, std::int64_t deadline_ns) noexcept;
   void publish_held() noexcept { wake_reader(writer_.publish(0, exchange_.pace())); }
-  // publish's rare cases; apart, so that a stream saves no registers for them.
+  // publish's rare cases, where the system has barriers; apart, so that a stream saves no registers for them.
   [[gnu::noinline]] ferry_status publish_answer(std::uint64_t size) noexcept;
   [[gnu::noinline]] ferry_status publish_otherwise(std::uint64_t size) noexcept;
   [[gnu::noinline]] ferry_status wake_published() noexcept;

@@ -104,7 +104,7 @@ class Connection {
   void consume(std::size_t size) noexcept { lend_ != nullptr ? lend_->consume(raw_, size) : consume_emulated(size); }
   /// Lends memory to build bytes in, at least `minimum`. Valid until the next commit or write. [writer]
   [[nodiscard]] Status reserve(MutableBytes& view, std::size_t minimum = 1, Deadline deadline = Deadline::never()) {
-    if (static_cast<std::size_t>(room_end_ - room_at_) < minimum) return reserve_anew(view, minimum, deadline);
+    if (minimum - 1 >= static_cast<std::size_t>(room_end_ - room_at_)) return reserve_anew(view, minimum, deadline);
     view = {room_at_, room_end_};
     return Status::ok;
   }
