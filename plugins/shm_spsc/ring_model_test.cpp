@@ -226,7 +226,7 @@ TEST_CASE("no interleaving loses a byte or a wake-up") {
   for (const Scenario& scenario : scenarios) check(scenario);
 }
 
-// Some millions of states: for scripts/release-check.
+// Some ten minutes: for scripts/release-check.
 TEST_CASE("no interleaving of longer runs loses a byte or a wake-up" * doctest::skip()) {
   for (const bool asymmetric : {true, false}) {
     for (const Wake kind : {Wake::blocked, Wake::polling}) {
