@@ -63,15 +63,16 @@ constexpr std::size_t frame_padding(FrameFormat format, std::uint64_t size) noex
   return format == FrameFormat::aligned ? static_cast<std::size_t>(-size % frame_alignment_bytes) : 0;
 }
 
-/// Bytes of the whole frame, in the aligned format, of a payload of `size` bytes.
-constexpr std::size_t aligned_frame_size(std::size_t size) noexcept {
-  return (aligned_header_bytes + size + frame_alignment_bytes - 1) / frame_alignment_bytes * frame_alignment_bytes;
-}
-
 /// Bytes of the header of a payload of `size` bytes.
 constexpr std::size_t frame_header_size(FrameFormat format, std::uint64_t size) noexcept {
   if (format == FrameFormat::aligned) return aligned_header_bytes;
   return size <= python_short_limit ? python_header_bytes : python_long_header_bytes;
+}
+
+/// Bytes of the whole frame of a payload of at most python_short_limit bytes.
+constexpr std::size_t short_frame_size(FrameFormat format, std::size_t size) noexcept {
+  if (format == FrameFormat::python) return python_header_bytes + size;
+  return (aligned_header_bytes + size + frame_alignment_bytes - 1) / frame_alignment_bytes * frame_alignment_bytes;
 }
 
 /// Writes the header of a payload of `size` bytes and returns its own size, at most max_frame_header_bytes.
@@ -138,14 +139,14 @@ inline std::size_t write_frame(FrameFormat format, ConstBytes payload, std::byte
   }
   store_aligned_header(to, payload.size());
   copy_payload(to + aligned_header_bytes, payload.data(), payload.size());
-  return aligned_frame_size(payload.size());
+  return short_frame_size(FrameFormat::aligned, payload.size());
 }
 
 /// The same in the aligned format and of at most small_payload_bytes, without a call.
 inline std::size_t write_small_aligned_frame(ConstBytes payload, std::byte* to) noexcept {
   store_aligned_header(to, payload.size());
   copy_small_payload(to + aligned_header_bytes, payload.data(), payload.size());
-  return aligned_frame_size(payload.size());
+  return short_frame_size(FrameFormat::aligned, payload.size());
 }
 
 /// The beginning of a frame, as far as it is known.

@@ -105,7 +105,7 @@ inline bool MessageReceiver::take_lent(ConstBytes& message) noexcept {
   if (left < header) return false;
   const std::uint64_t size = aligned ? load_big_endian_64(lent_at_) : load_big_endian_32(lent_at_);
   if (size > longest_simple_) return false;
-  const std::size_t frame = aligned ? aligned_frame_size(size) : header + size;
+  const std::size_t frame = short_frame_size(format_, size);
   if (frame > left) return false;
   if (left > fetch_ahead_bytes) __builtin_prefetch(lent_at_ + fetch_ahead_bytes);
   message = {lent_at_ + header, static_cast<std::size_t>(size)};

@@ -106,7 +106,7 @@ class WriteQueue {
     constexpr std::size_t limit = 2048;
     if (payload.size() > limit) return false;
     const bool aligned = format_ == FrameFormat::aligned;
-    const std::size_t size = aligned ? aligned_frame_size(payload.size()) : python_header_bytes + payload.size();
+    const std::size_t size = short_frame_size(format_, payload.size());
     std::byte* const to = at_;
     if (size > static_cast<std::size_t>(window_end_ - to)) return false;
     at_ = to + size;

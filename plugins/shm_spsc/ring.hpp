@@ -348,7 +348,7 @@ class RingReader : public RingHalf<Machine> {
       if (status != RingStatus::ok) return gathering_.found_nothing(), status;
       gathering_.found(known());
     }
-    view = {this->at(position_), static_cast<std::size_t>(known())};
+    view = all_known();
     return RingStatus::ok;
   }
 
@@ -382,7 +382,7 @@ class RingReader : public RingHalf<Machine> {
     const std::uint64_t unread = tail - position_;
     if (unread < minimum || unread > this->capacity()) return false;
     tail_ = tail;
-    view = {this->at(position_), static_cast<std::size_t>(unread)};
+    view = all_known();
     gathering_.found(unread);
     return true;
   }
@@ -420,6 +420,9 @@ class RingReader : public RingHalf<Machine> {
   }
 
  private:
+  std::span<const std::byte> all_known() const noexcept {
+    return {this->at(position_), static_cast<std::size_t>(known())};
+  }
   RingStatus learn(Look look, std::uint64_t minimum) noexcept {
     if (look.tail - tail_ > this->capacity() - known()) return RingStatus::corrupt;
     tail_ = look.tail;
