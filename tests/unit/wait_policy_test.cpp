@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+#include <utility>
+
 using namespace ferry;
 using Mode = WaitPolicy::Mode;
 
@@ -16,6 +18,8 @@ struct Machine {
   std::uint32_t yields = 0;
   std::uint32_t looks = 0;
   std::uint32_t attempts = 0;
+  std::uint32_t relaxed = 0;
+  std::uint32_t relaxed_briefly = 0;
 
   std::int64_t now_ns() {
     ++looks;
@@ -25,7 +29,8 @@ struct Machine {
     ++yields;
     now += yield_ns;
   }
-  void relax() {}
+  void relax() { ++relaxed; }
+  void relax_briefly() { ++relaxed_briefly; }
 
   /// One wait that ends `after_ns` from now; as Connection does it. Returns whether it was spun through.
   bool wait(WaitPolicy& policy, std::int64_t after_ns, std::int64_t deadline = FERRY_FOREVER) {
@@ -63,6 +68,25 @@ TEST_CASE("a bound is kept to within a look at the clock, wait after wait") {
     CHECK(spun <= 22'000);
   }
   CHECK(machine.yields == 0);
+}
+
+TEST_CASE("a wait begins with brief attempts when the last one was short") {
+  Machine machine;
+  machine.attempt_ns = 10;
+  WaitPolicy policy(Mode::bounded, 20'000);
+  const auto relaxed_in = [&](std::int64_t wait_ns) {
+    machine.relaxed = machine.relaxed_briefly = 0;
+    CHECK(machine.wait(policy, wait_ns));
+    return std::pair(machine.relaxed, machine.relaxed_briefly);
+  };
+  CHECK_FALSE(machine.wait(policy, 1'000'000));  // learns how long an attempt takes
+  using Counts = std::pair<std::uint32_t, std::uint32_t>;
+  CHECK(relaxed_in(100) == Counts(9, 0));
+  CHECK(relaxed_in(90) == Counts(8, 0));
+  CHECK(relaxed_in(170) == Counts(0, 16));
+  CHECK(relaxed_in(180) == Counts(1, 16));
+  CHECK(relaxed_in(1000) == Counts(83, 16));
+  CHECK(relaxed_in(180) == Counts(17, 0));
 }
 
 TEST_CASE("a deadline ends the spin early") {

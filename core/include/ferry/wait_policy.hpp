@@ -7,8 +7,13 @@
 //   too long    nothing came within the budget: after two such waits in a row, sleep at once for the next 4, 8, … 64
 //   contended   time was missing between two looks at the clock, because somebody else ran on this processor (the spin
 //               offers it by yielding): sleep at once for the next 8, 16, … 4096 waits
+//
 // Counting waits rather than time keeps the clock out of every wait that sleeps at once. Rejected: an average of past
 // waits, which one pause between two bursts spoils, and which needs the clock at each wait.
+//
+// After a wait that was over in no time the next one begins with attempts that follow each other closely. Where waits
+// are longer that would take cache lines from the other side before it has written to them: 80 instead of 108 M
+// messages/s in batches over shared memory on a Zen 5 whose processors are far apart.
 //
 //   if (wait.sleeps_at_once()) return blocking_call();
 //   if (non_blocking_call()) return;
@@ -38,6 +43,18 @@ struct SpinMachine {
     asm volatile("yield");
 #endif
   }
+  /// For a wait that is likely to end at once. On AMD's processors it is lfence: it takes 4 ns, where a pause takes a
+  /// Zen 5 24 ns and a cache line from a processor near by 50, and keeps an attempt's loads from being made before the
+  /// last one's have ended. A ping-pong over shared memory then takes 0.11 us, with pauses 0.13, with neither 0.16.
+  static void relax_briefly() noexcept {
+#if defined(__x86_64__)
+    if (__builtin_cpu_is("amd") != 0) {
+      __builtin_ia32_lfence();
+      return;
+    }
+#endif
+    relax();
+  }
 };
 
 /// `spin` = off, a bound ("20us"), or auto. A value type; each direction of a connection owns one.
@@ -49,6 +66,8 @@ class WaitPolicy {
   static constexpr std::int64_t automatic_budget_ns = 100'000;  // about two wake-ups of a halted core
   static constexpr std::int64_t automatic_check_ns = 4'000;     // between two looks at the clock
   static constexpr std::int64_t bounded_check_ns = 1'000;       // how far a bound may be overshot
+  static constexpr std::uint32_t brief_attempts = 16;           // at most, at the beginning of a wait
+  static constexpr std::uint32_t few_attempts = 8;              // with pauses; a wait of no more was short
   static constexpr std::int64_t contended_gap_ns = 50'000;      // more than any attempt and an idle yield take
   static constexpr std::uint32_t long_waits_skip_limit = 64;    // at most 100 us of spinning in 64 long waits
   static constexpr std::uint32_t contended_skip_limit = 4096;
@@ -92,6 +111,7 @@ class WaitPolicy {
   std::uint32_t long_waits_ = 0;   // in a row
   std::uint32_t contentions_ = 0;  // exponent of the next skip
   std::uint32_t found_in_a_row_ = 0;
+  bool was_short_ = false;  // the last wait, so the next one begins with brief attempts
 };
 
 template <class Machine, class Attempt>
@@ -99,10 +119,21 @@ bool WaitPolicy::spin_on(Machine&& machine, std::int64_t deadline_ns, Attempt&& 
   if (mode_ == Mode::off || deadline_ns == FERRY_NO_WAIT) return false;
   const bool automatic = mode_ == Mode::automatic;
   const std::int64_t check_ns = automatic ? automatic_check_ns : bounded_check_ns;
+  if (was_short_) {
+    for (std::uint32_t i = 0, most = std::min(brief_attempts, stride_); i < most; ++i) {
+      machine.relax_briefly();
+      if (attempt()) {
+        found();
+        return true;
+      }
+    }
+    was_short_ = false;
+  }
   // A wait of the shortest kind is over before the clock has been asked.
   for (std::uint32_t i = 0; i < stride_; ++i) {
     machine.relax();
     if (attempt()) {
+      was_short_ = i < few_attempts;
       found();
       return true;
     }
