@@ -314,6 +314,36 @@ TEST_CASE("a reader waits in a stream that waiting makes richer, and hardly ever
   CHECK(waits(slow, 1000, 100, 7200) == 0);
 }
 
+namespace {
+/// The pauses before each of the last 2,000 of 20,000 looks, where `brings` says what the n-th finds after so many.
+int pauses_in_the_end(std::uint64_t (*brings)(int pauses, int n)) {
+  Gathering<CountingMachine> gathering;
+  int sum = 0;
+  for (int n = 0; n < 20'000; ++n) {
+    CountingMachine::pauses = 0;
+    gathering.before_look();
+    gathering.found(brings(CountingMachine::pauses, n));
+    if (n >= 18'000) sum += CountingMachine::pauses;
+  }
+  return sum / 2'000;
+}
+constexpr std::uint64_t waited(int pauses) { return 72 + static_cast<std::uint64_t>(pauses) * 50; }
+}  // namespace
+
+TEST_CASE("a reader waits longer where that makes the writer faster, and only while it does") {
+  CHECK(pauses_in_the_end([](int pauses, int) { return pauses < 64 ? waited(pauses) : 8000; }) == 64);
+  CHECK(pauses_in_the_end([](int pauses, int n) { return pauses < 64 || n < 10'000 ? waited(pauses) : 8000; }) == 64);
+  CHECK(pauses_in_the_end([](int pauses, int n) { return pauses < 64 || n > 10'000 ? waited(pauses) : 8000; }) <= 17);
+  CHECK(pauses_in_the_end([](int pauses, int) { return waited(pauses); }) <= 17);
+  CHECK(pauses_in_the_end([](int pauses, int) -> std::uint64_t {
+          return pauses == 0 ? 72 : pauses < 64 ? 4096 : 80'000;
+        }) == 16);
+  const int where_it_brings_nothing =
+      pauses_in_the_end([](int pauses, int) { return waited(pauses < 64 ? pauses : 0); });
+  CHECK(where_it_brings_nothing >= 16);
+  CHECK(where_it_brings_nothing <= 17);
+}
+
 TEST_CASE("a position that the other side cannot have come to is corrupt, and addresses nothing") {
   const std::uint64_t impossible[] = {capacity + 9, 0, 7, ~std::uint64_t{0}, std::uint64_t{1} << 63};
   for (const std::uint64_t position : impossible) {
