@@ -65,7 +65,7 @@ class WaitPolicy {
 
   static constexpr std::int64_t automatic_budget_ns = 100'000;  // about two wake-ups of a halted core
   static constexpr std::int64_t automatic_check_ns = 4'000;     // between two looks at the clock
-  static constexpr std::int64_t bounded_check_ns = 1'000;       // how far a bound may be overshot
+  static constexpr std::int64_t bounded_check_ns = 1'000;       // the same; a bound is overshot by up to three
   static constexpr std::uint32_t brief_attempts = 16;           // at most, at the beginning of a wait
   static constexpr std::uint32_t few_attempts = 8;              // with pauses; a wait of no more was short
   static constexpr std::int64_t contended_gap_ns = 50'000;      // more than any attempt and an idle yield take
