@@ -149,6 +149,26 @@ inline std::size_t write_small_aligned_frame(ConstBytes payload, std::byte* to) 
   return short_frame_size(FrameFormat::aligned, payload.size());
 }
 
+/// Guesses that a size is the one before it, as messages often repeat theirs. Where that holds, what is computed from
+/// the size need not wait until it is loaded, as the processor goes on with the guess: the loads of the next frame, or
+/// the answer to this one.
+class LikelySize {
+ public:
+  /// Returns `size`.
+  std::uint64_t take(std::uint64_t size) noexcept {
+    std::uint64_t guess = last_;
+    asm("" : "+r"(guess));  // else the compiler sees that it is `size` where the two are equal, and uses that
+    if (size == last_) {
+      asm volatile("");  // keeps this a jump: a conditional move would wait
+      return last_ = guess;
+    }
+    return last_ = size;
+  }
+
+ private:
+  std::uint64_t last_ = 0;
+};
+
 /// The beginning of a frame, as far as it is known.
 struct FrameHead {
   std::uint64_t payload = 0;  ///< bytes; 0 until the header is whole

@@ -22,41 +22,6 @@ constexpr std::size_t give_back_bytes = 32u << 10;
 /// Fills of an empty buffer, since the last large message, after which a grown buffer is given back.
 constexpr std::uint32_t fills_to_shrink = 32;
 
-/// Whole frames by the thousand: nothing but a load, two tests and a store for each. Stops at the first that is not
-/// whole, or not so simple, and returns where.
-template <FrameFormat format>
-const std::byte* parse_simple(const std::byte* at, const std::byte* limit, std::span<ConstBytes> messages,
-                              std::uint64_t longest, std::size_t& parsed) noexcept {
-  constexpr std::size_t header = format == FrameFormat::python ? python_header_bytes : aligned_header_bytes;
-  // Where the next frame starts depends on this one's length, load after load. Messages often repeat a size: guessing
-  // it lets the processor go ahead. The empty asm keeps the compiler from seeing that both ways do the same.
-  std::uint64_t guess = 0;
-  std::size_t count = 0;
-  for (; count < messages.size(); ++count) {
-    const auto left = static_cast<std::size_t>(limit - at);
-    if (left < header) break;
-    const std::uint64_t size = format == FrameFormat::python ? load_big_endian_32(at) : load_big_endian_64(at);
-    if (size > longest || size + frame_padding(format, size) > left - header) break;
-    // In shared memory lines come from the writer's cache. The processor fetches ahead by itself, but not over pages.
-    if (left > fetch_ahead_bytes) __builtin_prefetch(at + fetch_ahead_bytes);
-    messages[count] = {at + header, static_cast<std::size_t>(size)};
-    if (size == guess) {
-      asm("" : "+r"(guess));
-    } else {
-      guess = size;
-    }
-    at += header + guess + frame_padding(format, guess);
-  }
-  parsed = count;
-  return at;
-}
-
-const std::byte* parse_simple(FrameFormat format, const std::byte* at, const std::byte* limit,
-                              std::span<ConstBytes> messages, std::uint64_t longest, std::size_t& parsed) noexcept {
-  return format == FrameFormat::python ? parse_simple<FrameFormat::python>(at, limit, messages, longest, parsed)
-                                       : parse_simple<FrameFormat::aligned>(at, limit, messages, longest, parsed);
-}
-
 bool may_go_on(Status status) noexcept {
   return status == Status::would_block || status == Status::timed_out || status == Status::interrupted;
 }
@@ -72,11 +37,42 @@ MessageReceiver::MessageReceiver(Connection& connection) : connection_(connectio
 
 MessageReceiver::~MessageReceiver() { release(); }
 
+/// Whole frames by the thousand: nothing but a load, two tests and a store for each. Stops at the first that is not
+/// whole, or not so simple, and returns where.
+template <FrameFormat format>
+const std::byte* MessageReceiver::parse_simple_as(const std::byte* at, const std::byte* limit,
+                                                  std::span<ConstBytes> messages, std::size_t& parsed) noexcept {
+  constexpr std::size_t header = format == FrameFormat::python ? python_header_bytes : aligned_header_bytes;
+  const std::uint64_t longest = longest_simple_;
+  LikelySize likely_size = likely_size_;  // in a register
+  std::size_t count = 0;
+  for (; count < messages.size(); ++count) {
+    const auto left = static_cast<std::size_t>(limit - at);
+    if (left < header) break;
+    const std::uint64_t size = format == FrameFormat::python ? load_big_endian_32(at) : load_big_endian_64(at);
+    if (size > longest || size + frame_padding(format, size) > left - header) break;
+    // In shared memory lines come from the writer's cache. The processor fetches ahead by itself, but not over pages.
+    if (left > fetch_ahead_bytes) __builtin_prefetch(at + fetch_ahead_bytes);
+    const std::uint64_t guess = likely_size.take(size);
+    messages[count] = {at + header, static_cast<std::size_t>(guess)};
+    at += header + guess + frame_padding(format, guess);
+  }
+  likely_size_ = likely_size;
+  parsed = count;
+  return at;
+}
+
+const std::byte* MessageReceiver::parse_simple(const std::byte* at, const std::byte* limit,
+                                               std::span<ConstBytes> messages, std::size_t& parsed) noexcept {
+  return format_ == FrameFormat::python ? parse_simple_as<FrameFormat::python>(at, limit, messages, parsed)
+                                        : parse_simple_as<FrameFormat::aligned>(at, limit, messages, parsed);
+}
+
 Status MessageReceiver::receive(std::span<ConstBytes> messages, std::size_t& received, Deadline deadline) {
   received = 0;
   if (messages.empty()) return Status::invalid;
   if (lent_at_ != lent_end_ && given_out() < give_back_bytes) {
-    lent_at_ = parse_simple(format_, lent_at_, lent_end_, messages, longest_simple_, received);
+    lent_at_ = parse_simple(lent_at_, lent_end_, messages, received);
     if (received > 0) return Status::ok;
   }
   if (max_view_ > 0 && unread() == 0) {
@@ -87,7 +83,7 @@ Status MessageReceiver::receive(std::span<ConstBytes> messages, std::size_t& rec
     if (status == Status::ok) {
       lent_begin_ = view.data();
       lent_end_ = lent_begin_ + view.size();
-      lent_at_ = parse_simple(format_, lent_begin_, lent_end_, messages, longest_simple_, received);
+      lent_at_ = parse_simple(lent_begin_, lent_end_, messages, received);
       if (received > 0) return Status::ok;
       lent_begin_ = lent_at_ = lent_end_ = nullptr;
     } else if (status != Status::end) {
@@ -103,7 +99,7 @@ inline bool MessageReceiver::take_lent(ConstBytes& message) noexcept {
   const std::size_t header = aligned ? aligned_header_bytes : python_header_bytes;
   const auto left = static_cast<std::size_t>(lent_end_ - lent_at_);
   if (left < header) return false;
-  const std::uint64_t size = aligned ? load_big_endian_64(lent_at_) : load_big_endian_32(lent_at_);
+  const std::uint64_t size = likely_size_.take(aligned ? load_big_endian_64(lent_at_) : load_big_endian_32(lent_at_));
   if (size > longest_simple_) return false;
   const std::size_t frame = short_frame_size(format_, size);
   if (frame > left) return false;
@@ -142,12 +138,12 @@ Status MessageReceiver::receive_otherwise(std::span<ConstBytes> messages, std::s
   return Status::no_resources;
 }
 
-MessageReceiver::Parsed MessageReceiver::parse(ConstBytes bytes, std::span<ConstBytes> messages) const noexcept {
+MessageReceiver::Parsed MessageReceiver::parse(ConstBytes bytes, std::span<ConstBytes> messages) noexcept {
   Parsed parsed;
   const std::byte* at = bytes.data();
   const std::byte* const limit = at + bytes.size();
   const auto left = [&] { return static_cast<std::size_t>(limit - at); };
-  at = parse_simple(format_, at, limit, messages, longest_simple_, parsed.messages);
+  at = parse_simple(at, limit, messages, parsed.messages);
   while (parsed.messages < messages.size()) {
     FrameHead head;
     const Status status = read_frame_head(format_, {at, left()}, max_message_, head);

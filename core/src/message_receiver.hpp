@@ -47,7 +47,12 @@ class MessageReceiver {
     std::size_t bytes = 0;  // of the messages' frames
     std::uint64_t wanted = 0;
   };
-  Parsed parse(ConstBytes bytes, std::span<ConstBytes> messages) const noexcept;
+  Parsed parse(ConstBytes bytes, std::span<ConstBytes> messages) noexcept;
+  const std::byte* parse_simple(const std::byte* at, const std::byte* limit, std::span<ConstBytes> messages,
+                                std::size_t& parsed) noexcept;
+  template <FrameFormat format>
+  const std::byte* parse_simple_as(const std::byte* at, const std::byte* limit, std::span<ConstBytes> messages,
+                                   std::size_t& parsed) noexcept;
   Status receive_otherwise(std::span<ConstBytes> messages, std::size_t& received, Deadline deadline);
   Status receive_buffered(std::span<ConstBytes> messages, std::size_t& received, Deadline deadline);
   Status receive_lent(std::span<ConstBytes> messages, std::size_t& received, Deadline deadline);
@@ -73,6 +78,7 @@ class MessageReceiver {
   const std::byte* lent_begin_ = nullptr;
   const std::byte* lent_at_ = nullptr;
   const std::byte* lent_end_ = nullptr;
+  LikelySize likely_size_;
   Memory memory_;
   std::size_t capacity_ = 0;  // spare_buffer_bytes: it is the spare buffer
   std::size_t begin_ = 0;

@@ -107,3 +107,10 @@ TEST_CASE("copy_payload copies every size and nothing beside it") {
     CHECK(to.back() == std::byte{0xee});
   }
 }
+
+TEST_CASE("a guessed size is the size") {
+  LikelySize likely;
+  for (const std::uint64_t size : {64ull, 64ull, 64ull, 8ull, 64ull, 0ull, 0ull, 1ull << 40, 64ull, 64ull})
+    CHECK(likely.take(size) == size);
+  CHECK(LikelySize().take(0) == 0);
+}
