@@ -3,7 +3,6 @@
 #include "bench/bench.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <cstdlib>
 #include <deque>
 #include <fstream>
@@ -12,6 +11,7 @@
 
 #include "bench/lane.hpp"
 #include "bench/own_certificate.hpp"
+#include "bench/quantiles.hpp"
 #include "bench/raw_side.hpp"
 #include "bench/ring_side.hpp"
 #include "ferry/endpoint.hpp"
@@ -79,18 +79,6 @@ Endpoint listening_endpoint(const std::string& target, Runtime& runtime, const t
   return endpoint;
 }
 
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  const std::size_t middle = values.size() / 2;
-  return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
-}
-
-/// @param sorted  ascending, not empty
-double percentile(const std::vector<std::int64_t>& sorted, double share) {
-  const auto index = static_cast<std::size_t>(std::ceil(share * static_cast<double>(sorted.size())));
-  return static_cast<double>(sorted[std::min(index, sorted.size()) - (index > 0 ? 1 : 0)]);
-}
-
 /// Runs growing rounds until one lasts a fifth of the wanted time, then scales: also the warm-up.
 std::uint64_t calibrate(Lane& lane, Round round, std::chrono::nanoseconds duration) {
   round.count = round.measure == Measure::ping_pong ? 64 : round.measure == Measure::bulk ? 8 : 4096;
@@ -123,7 +111,8 @@ struct Runner {
     if (latency) {
       std::sort(of_round.begin(), of_round.end());
       latencies.insert(latencies.end(), of_round.begin(), of_round.end());
-      values.push_back(percentile(of_round, 0.5));
+      static const double step = clock_step_ns();
+      values.push_back(interpolated_median(of_round, step));
     } else {
       values.push_back((round.measure == Measure::bulk ? bytes : static_cast<double>(round.count)) / seconds);
     }

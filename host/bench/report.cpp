@@ -18,7 +18,7 @@ std::string printed(const char* format, double value) {
 
 std::string human(const std::string& unit, double value) {
   if (value == 0) return "";
-  if (unit == "ns") return value < 10'000 ? printed("%.2f us", value / 1e3) : printed("%.1f us", value / 1e3);
+  if (unit == "ns") return printed(value < 1000 ? "%.3f us" : value < 10'000 ? "%.2f us" : "%.1f us", value / 1e3);
   const char* suffix = unit == "bytes/s" ? "B/s" : "/s";
   const double scale = value >= 1e9 ? 1e9 : value >= 1e6 ? 1e6 : 1e3;
   return printed("%.2f ", value / scale) + (scale == 1e9 ? "G" : scale == 1e6 ? "M" : "k") + suffix;
