@@ -119,35 +119,30 @@ bool WaitPolicy::spin_on(Machine&& machine, std::int64_t deadline_ns, Attempt&& 
   if (mode_ == Mode::off || deadline_ns == FERRY_NO_WAIT) return false;
   const bool automatic = mode_ == Mode::automatic;
   const std::int64_t check_ns = automatic ? automatic_check_ns : bounded_check_ns;
-  if (was_short_) {
-    for (std::uint32_t i = 0, most = std::min(brief_attempts, stride_); i < most; ++i) {
-      machine.relax_briefly();
-      if (attempt()) {
-        found();
-        return true;
-      }
+  // How many of at most `most` attempts were in vain.
+  const auto attempts_in_vain = [&](std::uint32_t most, auto relax) {
+    std::uint32_t in_vain = 0;
+    for (; in_vain < most; ++in_vain) {
+      relax();
+      if (attempt()) break;
     }
+    return in_vain;
+  };
+  const auto relax = [&] { machine.relax(); };
+  if (was_short_) {
+    const std::uint32_t most = std::min(brief_attempts, stride_);
+    if (attempts_in_vain(most, [&] { machine.relax_briefly(); }) < most) return found(), true;
     was_short_ = false;
   }
   // A wait of the shortest kind is over before the clock has been asked.
-  for (std::uint32_t i = 0; i < stride_; ++i) {
-    machine.relax();
-    if (attempt()) {
-      was_short_ = i < few_attempts;
-      found();
-      return true;
-    }
+  if (const std::uint32_t in_vain = attempts_in_vain(stride_, relax); in_vain < stride_) {
+    was_short_ = in_vain < few_attempts;
+    return found(), true;
   }
   const std::int64_t start = machine.now_ns();
   const std::int64_t give_up = std::min(start + (automatic ? automatic_budget_ns : bound_ns_), deadline_ns);
   for (std::int64_t last = start; last < give_up;) {
-    for (std::uint32_t i = 0; i < stride_; ++i) {
-      machine.relax();
-      if (attempt()) {
-        found();
-        return true;
-      }
-    }
+    if (attempts_in_vain(stride_, relax) < stride_) return found(), true;
     if (automatic) machine.yield();
     const std::int64_t now = machine.now_ns();
     if (automatic && now - last > contended_gap_ns) {
