@@ -5,57 +5,19 @@
 #include <winternl.h>
 
 #include <array>
-#include <bit>
-#include <span>
-#include <vector>
 
 #include "check.hpp"
+#include "support/open_handles_windows.hpp"
 #include "usage.hpp"
 
 namespace ferry::conformance {
 namespace {
 HANDLE handle_of(std::int64_t handle) noexcept { return reinterpret_cast<HANDLE>(handle); }
-
-// The system's table of all handles, as NtQuerySystemInformation gives it; winternl.h has it not.
-struct SystemHandle {
-  void* object;
-  ULONG_PTR process;
-  ULONG_PTR handle;
-  ULONG access;
-  USHORT trace;
-  USHORT type;
-  ULONG attributes;
-  ULONG reserved;
-};
-
-struct SystemHandles {
-  ULONG_PTR count;
-  ULONG_PTR reserved;
-  SystemHandle first[1];
-};
-
 }  // namespace
 
 CountAllocations count_allocations = nullptr;
 
-// One question for all of them: to ask for each number there can be takes a second under Wine.
-std::set<int> open_descriptors() {
-  const auto every_handle = std::bit_cast<SYSTEM_INFORMATION_CLASS>(64);  // SystemExtendedHandleInformation
-  constexpr LONG too_short = static_cast<LONG>(0xC0000004);               // STATUS_INFO_LENGTH_MISMATCH
-  std::vector<std::uint64_t> buffer(1 << 15);
-  LONG status = 0;
-  const auto bytes = [&] { return static_cast<ULONG>(buffer.size() * sizeof(buffer[0])); };
-  while ((status = ::NtQuerySystemInformation(every_handle, buffer.data(), bytes(), nullptr)) == too_short) {
-    buffer.resize(2 * buffer.size());
-  }
-  require(status >= 0, "the system does not tell which handles are open");
-  const auto& table = *reinterpret_cast<const SystemHandles*>(buffer.data());
-  std::set<int> open;
-  for (const SystemHandle& entry : std::span(table.first, table.count)) {
-    if (entry.process == ::GetCurrentProcessId()) open.insert(static_cast<int>(entry.handle));
-  }
-  return open;
-}
+std::set<int> open_descriptors() { return test::open_handles(); }
 
 // The thread pool's, Winsock's and the resolver's.
 int taken_by_system_libraries() noexcept { return 10; }
